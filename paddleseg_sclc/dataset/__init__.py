@@ -1,0 +1,1 @@
+"""From slides or patches to a PaddleSeg dataset."""

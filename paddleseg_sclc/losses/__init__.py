@@ -1,0 +1,5 @@
+"""Losses."""
+
+from paddleseg_sclc.losses.dice_ce import DiceCELoss, dice_ce_loss
+
+__all__ = ["DiceCELoss", "dice_ce_loss"]

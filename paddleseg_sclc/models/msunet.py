@@ -1,0 +1,194 @@
+"""The paper's network: a U-Net whose encoder is an HRNet kept at full resolution."""
+
+from collections.abc import Sequence
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor, nn
+from paddleseg.cvlibs import manager
+from paddleseg.models import layers
+from paddleseg.models.backbones.hrnet import Layer1, Stage, TransitionLayer
+from paddleseg.utils import utils
+
+# The encoder halves the resolution three times, the bottom once more.
+SIZE_DIVISOR = 16
+
+
+@manager.MODELS.add_component
+class MSUNet(nn.Layer):
+    """Multi-scale U-Net of "Small cell lung cancer segmentation" (section 3.3, figure 3).
+
+    The parts are those of PaddleSeg's HRNet, in the layout of the paper's released network,
+    whose parameter counts are those of table 1 (71.21M and 122.15M). Where figure 3 and the
+    text say something else (two stride-2 convolutions a StrideConv; convolved skips at the
+    fourth down-sampling), the released network is followed.
+
+    With C = `base_channels`, an input of (N, in_channels, H, W) becomes:
+
+    | part | output |
+    |---|---|
+    | stem, 2 x (3x3 conv, BN, ReLU) | C at H x W |
+    | stage 1, `num_blocks` bottlenecks | 4C at H x W |
+    | stage 2, 1 HRNet module | C at H, 2C at H/2 |
+    | stage 3, 4 HRNet modules | C at H, 2C at H/2, 4C at H/4 |
+    | stage 4, 3 HRNet modules | C at H, 2C at H/2, 4C at H/4, 8C at H/8 |
+    | bottom, 3x3 conv of stride 2, BN, ReLU | 8C at H/16 |
+    | decoder, 4 x (up, concatenate, 2 x (3x3 conv, BN, ReLU)) | 4C, 2C, C, C at H/8 ... H |
+    | head, 3x3 conv | num_classes at H x W |
+
+    Args:
+        num_classes: number of classes, background included.
+        num_blocks: residual blocks a branch in every HRNet module ("ConvBlocks": 2 or 4).
+        base_channels: width C; 64 in the paper.
+        in_channels: channels of the input.
+        align_corners: as in `paddle.nn.functional.interpolate`.
+        pretrained: path of a `.pdparams` file to start from.
+
+    Raises:
+        ValueError: an argument is not a positive integer.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_blocks: int = 4,
+        base_channels: int = 64,
+        in_channels: int = 3,
+        align_corners: bool = False,
+        pretrained: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_positive(
+            num_classes=num_classes,
+            num_blocks=num_blocks,
+            base_channels=base_channels,
+            in_channels=in_channels,
+        )
+        widths = [base_channels * 2**i for i in range(4)]
+
+        self.stem = nn.Sequential(
+            layers.ConvBNReLU(in_channels, base_channels, 3, bias_attr=False),
+            layers.ConvBNReLU(base_channels, base_channels, 3, bias_attr=False),
+        )
+        self.stage1 = Layer1(base_channels, base_channels, num_blocks, name="stage1")
+        self.transition1 = TransitionLayer([4 * base_channels], widths[:2], name="transition1")
+        self.stage2 = _stage(1, num_blocks, widths[:2], align_corners, "stage2")
+        self.transition2 = TransitionLayer(widths[:2], widths[:3], name="transition2")
+        self.stage3 = _stage(4, num_blocks, widths[:3], align_corners, "stage3")
+        self.transition3 = TransitionLayer(widths[:3], widths, name="transition3")
+        self.stage4 = _stage(3, num_blocks, widths, align_corners, "stage4")
+        self.bottom = layers.ConvBNReLU(widths[3], widths[3], 3, stride=2, bias_attr=False)
+
+        # From the bottom up; each step ends with the width of the next skip.
+        outputs = [widths[2], widths[1], widths[0], widths[0]]
+        inputs = [widths[3], *outputs[:-1]]
+        self.decoder = nn.LayerList(
+            _DecoderStep(below + skip, out, align_corners)
+            for below, skip, out in zip(inputs, reversed(widths), outputs, strict=True)
+        )
+        self.head = nn.Conv2D(widths[0], num_classes, 3, padding=1)
+
+        self.pretrained = pretrained
+        self.init_weight()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return `[logits]`, logits of shape (N, num_classes, H, W).
+
+        Raises:
+            ValueError: H or W is not a multiple of 16.
+        """
+        _check_size(x.shape[2], x.shape[3])
+        x = self.stage1(self.stem(x))
+        branches = self.stage2(self.transition1([x]))
+        branches = self.stage3(self.transition2(branches))
+        branches = self.stage4(self.transition3(branches))
+        x = self.bottom(branches[-1])
+        for step, skip in zip(self.decoder, reversed(branches), strict=True):
+            x = step(x, skip)
+        return [self.head(x)]
+
+    def init_weight(self) -> None:
+        """Draw convolutions from He's normal distribution, or load `pretrained`.
+
+        PaddleSeg's HRNet draws from normal(0, 0.001): made for pretrained weights, it leaves
+        the signal of a 3x3 convolution about a hundred times too small, and batch norm's
+        epsilon (1e-5) then swallows most of it. He's distribution (fan-in, ReLU) keeps the
+        variance from layer to layer. The last batch norm of every residual block starts at
+        zero, so that the block starts as the identity (Goyal et al. 2017, section 5.1); with
+        up to 140 such blocks in a row the first steps are stable at the paper's rate of 0.01.
+        """
+        for layer in self.sublayers():
+            if isinstance(layer, nn.Conv2D):
+                fan_in = layer.weight.shape[1] * layer.weight.shape[2] * layer.weight.shape[3]
+                initializer = nn.initializer.Normal(std=(2.0 / fan_in) ** 0.5)
+                initializer(layer.weight)
+        for layer in self.sublayers():
+            # BottleneckBlock ends with conv3, BasicBlock with conv2; both add the shortcut.
+            if hasattr(layer, "conv1") and hasattr(layer, "add"):
+                last = layer.conv3 if hasattr(layer, "conv3") else layer.conv2
+                nn.initializer.Constant(0.0)(last._batch_norm.weight)
+        if self.pretrained is not None:
+            utils.load_entire_model(self, self.pretrained)
+
+
+class _DecoderStep(nn.Layer):
+    """Bilinear up-sampling to the skip's size, concatenation, two convolutions.
+
+    The convolutions have a bias although batch norm follows: those of PaddleSeg's U-Net do, and
+    the paper's parameter counts include them.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.double_conv = nn.Sequential(
+            layers.ConvBNReLU(in_channels, out_channels, 3),
+            layers.ConvBNReLU(out_channels, out_channels, 3),
+        )
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        # A size, not a scale factor: with the latter an exported network fails in oneDNN and
+        # in the ONNX converter on Paddle 3 (the attribute is written twice).
+        x = F.interpolate(
+            x, paddle.shape(skip)[2:], mode="bilinear", align_corners=self.align_corners
+        )
+        return self.double_conv(paddle.concat([x, skip], axis=1))
+
+
+def _stage(
+    num_modules: int, num_blocks: int, widths: Sequence[int], align_corners: bool, name: str
+) -> Stage:
+    return Stage(
+        num_channels=widths,
+        num_modules=num_modules,
+        num_blocks=[num_blocks] * len(widths),
+        num_filters=widths,
+        name=name,
+        align_corners=align_corners,
+    )
+
+
+def _check_positive(**arguments: int) -> None:
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"MSUNet: {name} must be a positive integer, got {value!r}")
+
+
+def _check_size(height: int, width: int) -> None:
+    # An export with free sizes traces with -1, and the exported network then checks nothing.
+    if (height % SIZE_DIVISOR == 0 and width % SIZE_DIVISOR == 0) or height < 0 or width < 0:
+        return
+    nearest = " or ".join(
+        f"{h}x{w}"
+        for h, w in zip(_nearest_multiples(height), _nearest_multiples(width), strict=True)
+    )
+    raise ValueError(
+        f"MSUNet: the input's height and width must be multiples of {SIZE_DIVISOR}, "
+        f"got {height}x{width}; the nearest sizes are {nearest}"
+    )
+
+
+def _nearest_multiples(side: int) -> tuple[int, int]:
+    """The multiples of 16 below (at least 16) and above `side`."""
+    below = max(side // SIZE_DIVISOR, 1) * SIZE_DIVISOR
+    return below, -(-side // SIZE_DIVISOR) * SIZE_DIVISOR

@@ -1,0 +1,28 @@
+"""Importing this module registers the project's components with PaddleSeg.
+
+    import paddleseg_sclc.plugin
+
+After it, PaddleSeg's configs know the model `MSUNet`, the loss `DiceCELoss` and the on-line
+transforms, and stock `core.train`, `core.evaluate` and `core.predict` run (see compat.py).
+"""
+
+from paddleseg_sclc.errors import SclcError
+
+try:
+    import cv2  # noqa: F401
+except ImportError as error:
+    # OpenCV's plain wheels, which PaddleSeg asks for, want a desktop's libraries.
+    raise SclcError(
+        f"OpenCV does not load ({error}); on Debian or Ubuntu run "
+        "`apt-get install -y libgl1 libglib2.0-0 libgomp1`, or swap the wheel: "
+        "`pip uninstall -y opencv-python && pip install opencv-python-headless==4.5.5.64`"
+    ) from error
+
+from paddleseg_sclc import compat
+from paddleseg_sclc.losses import DiceCELoss
+from paddleseg_sclc.metrics import METRICS, register_metric
+from paddleseg_sclc.models import MSUNet
+
+compat.apply_patches()
+
+__all__ = ["METRICS", "DiceCELoss", "MSUNet", "register_metric"]
