@@ -1,0 +1,1 @@
+"""Slides in and pyramids out: reading, tile geometry, tissue detection, tiled TIFF."""
