@@ -15,16 +15,21 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-import imagecodecs
 import numpy as np
 
 from paddleseg_sclc.files import atomic_path
+from paddleseg_sclc.slides.levels import as_pair
 from paddleseg_sclc.slides.tiff_directory import HEADER_SIZE, TiffLevel, write_directories
-
-Compression = Literal["lzw", "deflate", "jpeg"]
-Reduce = Literal["nearest", "mean"]
+from paddleseg_sclc.slides.tile_codec import (
+    COMPRESSIONS,
+    Compression,
+    Reduce,
+    encode_tile,
+    halve,
+    pad_tile,
+)
 
 
 @dataclass
@@ -87,11 +92,7 @@ class PyramidWriter:
     ) -> None:
         if width < 1 or height < 1 or channels not in (1, 3) or not 0 <= fill <= 255:
             raise ValueError(f"PyramidWriter: bad {width=} {height=} {channels=} {fill=}")
-        if compression not in (None, "lzw", "deflate", "jpeg") or reduce not in (
-            None,
-            "nearest",
-            "mean",
-        ):
+        if compression not in (None, *COMPRESSIONS) or reduce not in (None, "nearest", "mean"):
             raise ValueError(f"PyramidWriter: bad {compression=} or {reduce=}")
         if tile < 16 or tile % 16 or not 1 <= quality <= 100:
             raise ValueError(
@@ -103,7 +104,9 @@ class PyramidWriter:
         self.channels, self.tile, self.fill = channels, tile, fill
         self.compression = compression or ("jpeg" if channels == 3 else "lzw")
         self.reduce = reduce or ("mean" if channels == 3 else "nearest")
-        self.mpp = (float(mpp), float(mpp)) if isinstance(mpp, int | float) else mpp
+        self.mpp = None if mpp is None else as_pair(mpp)
+        if self.mpp is not None and not all(0 < value < 1e6 for value in self.mpp):
+            raise ValueError(f"PyramidWriter: mpp must be positive, got {mpp}")
         self._quality, self._description = quality, description
         self._channel_axis = () if channels == 1 else (3,)
         self._levels = self._plan_levels()
@@ -219,7 +222,7 @@ class PyramidWriter:
                     self._shared[pixels] = self._append(self._encode(self._solid(pixels)))
                 place = self._shared[pixels]
         else:
-            encoded = self._encode(self._padded(pixels))
+            encoded = self._encode(pad_tile(pixels, self.tile))
             with self._lock:
                 place = self._append(encoded)
         with self._lock:
@@ -253,7 +256,7 @@ class PyramidWriter:
             half = self.tile // 2
             y, x = row % 2 * half, column % 2 * half
             quarter = target[y : y + half, x : x + half]
-            quarter[...] = pixels if isinstance(pixels, tuple) else self._halved(pixels)
+            quarter[...] = pixels if isinstance(pixels, tuple) else halve(pixels, self.reduce)
         if awaited > 1:
             below.partial[key] = target, awaited - 1
             return None
@@ -265,44 +268,11 @@ class PyramidWriter:
         width = min(self.tile, level.width - column * self.tile)
         return np.empty((height, width, *self._channel_axis), np.uint8)
 
-    def _halved(self, pixels: np.ndarray) -> np.ndarray:
-        if self.reduce == "nearest":
-            return pixels[::2, ::2]
-        height, width = pixels.shape[:2]
-        if height % 2 or width % 2:
-            pad = [(0, height % 2), (0, width % 2), (0, 0)][: pixels.ndim]
-            pixels = np.pad(pixels, pad, mode="edge")
-        wide = pixels.astype(np.uint16)
-        rows = wide[::2] + wide[1::2]
-        return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
-
     def _solid(self, value: tuple[int, ...]) -> np.ndarray:
         return np.full((self.tile, self.tile, *self._channel_axis), value, np.uint8)
 
-    def _padded(self, pixels: np.ndarray) -> np.ndarray:
-        """A full tile; the edge is repeated, which costs JPEG least."""
-        height, width = pixels.shape[:2]
-        if (height, width) == (self.tile, self.tile):
-            return np.ascontiguousarray(pixels)
-        pad = [(0, self.tile - height), (0, self.tile - width), (0, 0)][: pixels.ndim]
-        return np.pad(pixels, pad, mode="edge")
-
     def _encode(self, pixels: np.ndarray) -> bytes:
-        if self.compression == "lzw":
-            return bytes(imagecodecs.lzw_encode(pixels.tobytes()))
-        if self.compression == "deflate":
-            return bytes(imagecodecs.deflate_encode(pixels.tobytes(), level=6))
-        if self.channels == 1:
-            return bytes(imagecodecs.jpeg8_encode(pixels, level=self._quality))
-        return bytes(
-            imagecodecs.jpeg8_encode(
-                pixels,
-                level=self._quality,
-                colorspace="rgb",
-                outcolorspace="ycbcr",
-                subsampling="420",
-            )
-        )
+        return encode_tile(pixels, self.compression, self._quality)
 
     def _append(self, data: bytes) -> tuple[int, int]:
         if self._file is None:

@@ -8,7 +8,6 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -16,7 +15,15 @@ from typing import Any
 import numpy as np
 import openslide
 
-from paddleseg_sclc.errors import SclcError, UsageError
+from paddleseg_sclc.errors import SclcError
+from paddleseg_sclc.slides.levels import (
+    Level,
+    as_pair,
+    checked_mpp,
+    choose_level,
+    mpp_of,
+    true_downsample,
+)
 from paddleseg_sclc.slides.resampling import resample
 
 # A level above this many pixels that OpenSlide can only decode whole is refused: keeping it takes
@@ -27,30 +34,6 @@ _SMALL_LEVEL_PIXELS = 2**21
 _CACHE_BYTES = 64 * 2**20
 # Source pixels held at once while a large area is shrunk.
 _BLOCK_PIXELS = 2**24
-_MPP_RANGE = (0.01, 100.0)
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of the pyramid.
-
-    `downsample_x` is the number of level-0 pixels a pixel of this level covers. A level whose
-    size was rounded (12,501 -> 3,125) has the scale it was made with, 4, where
-    `openslide_downsample` is a ratio of sizes. `whole`: OpenSlide decodes the level as one piece.
-    """
-
-    index: int
-    width: int
-    height: int
-    downsample_x: float
-    downsample_y: float
-    openslide_downsample: float
-    whole: bool
-
-    @property
-    def downsample(self) -> float:
-        """The mean of both axes, for choosing and for printing."""
-        return (self.downsample_x + self.downsample_y) / 2
 
 
 class Slide:
@@ -74,7 +57,7 @@ class Slide:
         max_whole_level_pixels: int = MAX_WHOLE_LEVEL_PIXELS,
     ) -> None:
         self.path = Path(path)
-        self._given_mpp = None if mpp is None else _checked_mpp(mpp)
+        self._given_mpp = None if mpp is None else checked_mpp(mpp)
         self._max_whole_level_pixels = max_whole_level_pixels
         self._closed = False
         self._connect()
@@ -86,10 +69,10 @@ class Slide:
 
     def _connect(self) -> None:
         """Open OpenSlide's handle for this process and forget what another one had."""
-        self._pid = os.getpid()
         self._lock = threading.RLock()
         self._whole_levels: dict[int, np.ndarray] = {}
         self._handle = _open_handle(self.path)
+        self._pid = os.getpid()
 
     @property
     def name(self) -> str:
@@ -104,7 +87,7 @@ class Slide:
     @property
     def has_mpp(self) -> bool:
         """Whether the scale is known, from the file or from the caller."""
-        return self._given_mpp is not None or _mpp_of(self.properties) is not None
+        return self._given_mpp is not None or mpp_of(self.properties) is not None
 
     @property
     def mpp(self) -> tuple[float, float]:
@@ -113,7 +96,7 @@ class Slide:
         Raises:
             SclcError: neither the file nor the caller says.
         """
-        mpp = self._given_mpp or _mpp_of(self.properties)
+        mpp = self._given_mpp or mpp_of(self.properties)
         if mpp is None:
             raise SclcError(f"{self.path}: the slide says no mpp (micrometres a pixel); pass --mpp")
         return mpp
@@ -164,9 +147,9 @@ class Slide:
         """
         if downsample is not None and mpp is not None:
             raise ValueError("read_region: pass downsample or mpp, not both")
-        scale_x, scale_y = _pair(1.0 if downsample is None else downsample)
+        scale_x, scale_y = as_pair(1.0 if downsample is None else downsample)
         if mpp is not None:
-            wanted, own = _pair(mpp), self.mpp
+            wanted, own = as_pair(mpp), self.mpp
             scale_x, scale_y = wanted[0] / own[0], wanted[1] / own[1]
         return self.read_box(x_l0, y_l0, width * scale_x, height * scale_y, (width, height))
 
@@ -184,7 +167,7 @@ class Slide:
         box = (float(x_l0), float(y_l0), float(width_l0), float(height_l0))
         if not (all(map(math.isfinite, box)) and min(box[2:]) > 0 and min(size) >= 1):
             raise ValueError(f"read_box: a box of positive size is needed, got {box} as {size}")
-        level = self._choose_level(box[2] / size[0], box[3] / size[1])
+        level = self._choose_level(min(box[2] / size[0], box[3] / size[1]))
         x_lvl, y_lvl = box[0] / level.downsample_x, box[1] / level.downsample_y
         step_x = box[2] / level.downsample_x / size[0]
         step_y = box[3] / level.downsample_y / size[1]
@@ -251,15 +234,12 @@ class Slide:
     def __reduce__(self) -> tuple[Any, ...]:
         return Slide, (self.path, self._given_mpp, self._max_whole_level_pixels)
 
-    def _choose_level(self, downsample_x: float, downsample_y: float) -> Level:
-        """The coarsest readable level no coarser than wanted (1 % off counts as equal)."""
-        wanted = min(downsample_x, downsample_y) * 1.01
-        fine = [level for level in self.levels if level.downsample <= wanted]
-        fine = sorted(fine or [self.levels[0]], key=lambda level: -level.downsample)
-        for level in fine:
-            if not level.whole or level.width * level.height <= self._max_whole_level_pixels:
-                return level
-        level = fine[0]
+    def _choose_level(self, downsample: float) -> Level:
+        level = choose_level(self.levels, downsample, self._max_whole_level_pixels)
+        if level is not None:
+            return level
+        level = choose_level(self.levels, downsample)
+        assert level is not None
         raise SclcError(
             f"{self.path}: level {level.index} ({level.width} x {level.height}) must be tiled or "
             f"have restart markers, or at most {self._max_whole_level_pixels:,} pixels, got one "
@@ -281,16 +261,23 @@ class Slide:
         handle = self._open_here()
         try:
             return _read_rgb(handle, level, x, y, width, height)
-        except openslide.OpenSlideError as error:
+        except openslide.OpenSlideError:
             with self._lock:
-                if self._handle is handle:  # OpenSlide refuses all reads after its first error
+                if self._handle is handle:  # it refuses all reads after its first error
                     self._handle = _open_handle(self.path)
+        # The error may be one that another thread's read had left behind.
+        alone = _open_handle(self.path)
+        try:
+            return _read_rgb(alone, level, x, y, width, height)
+        except openslide.OpenSlideError as error:
             x_l0, y_l0 = round(x * level.downsample_x), round(y * level.downsample_y)
             raise SclcError(
                 f"{self.path}: the region at x {x_l0}, y {y_l0} (level {level.index}, "
                 f"{width} x {height} pixels) cannot be decoded ({error}); the file is damaged, "
                 "copy or scan it again"
             ) from error
+        finally:
+            alone.close()
 
     def _whole_level(self, level: Level) -> np.ndarray:
         """A level that is decoded as one piece: decoded once, then kept. (H, W, 3) uint8."""
@@ -367,17 +354,11 @@ def _describe_level(handle: Any, index: int) -> Level:
         index=index,
         width=width,
         height=height,
-        downsample_x=_true_downsample(width_l0, width),
-        downsample_y=_true_downsample(height_l0, height),
+        downsample_x=true_downsample(width_l0, width),
+        downsample_y=true_downsample(height_l0, height),
         openslide_downsample=handle.level_downsamples[index],
         whole=tile_width >= width and tile_height >= height,
     )
-
-
-def _true_downsample(size_l0: int, size: int) -> float:
-    """The integer scale that a rounded size stands for, else the ratio of the sizes."""
-    whole = max(1, round(size_l0 / size))
-    return float(whole) if size in (size_l0 // whole, -(-size_l0 // whole)) else size_l0 / size
 
 
 def _read_rgb(handle: Any, level: Level, x: int, y: int, width: int, height: int) -> np.ndarray:
@@ -389,34 +370,3 @@ def _read_rgb(handle: Any, level: Level, x: int, y: int, width: int, height: int
         return np.ascontiguousarray(rgba[..., :3])
     blended = rgba[..., :3].astype(np.uint32) * alpha + 255 * (255 - alpha.astype(np.uint32))
     return ((blended + 127) // 255).astype(np.uint8)
-
-
-def _mpp_of(properties: Mapping[str, str]) -> tuple[float, float] | None:
-    """(x, y) as OpenSlide or, in plain TIFF, the resolution in pixels a centimetre says.
-
-    Resolutions in inches are not taken: 72 or 96 a inch are what programs write that know none.
-    """
-    values = [properties.get("openslide.mpp-x"), properties.get("openslide.mpp-y")]
-    if None in values and properties.get("tiff.ResolutionUnit") == "centimeter":
-        resolution = [properties.get("tiff.XResolution"), properties.get("tiff.YResolution")]
-        values = [str(1e4 / float(r)) if r and float(r) > 0 else None for r in resolution]
-    try:
-        mpp = tuple(float(value) for value in values if value is not None)
-    except ValueError:
-        return None
-    low, high = _MPP_RANGE
-    return mpp if len(mpp) == 2 and all(low <= value <= high for value in mpp) else None
-
-
-def _checked_mpp(mpp: float | tuple[float, float]) -> tuple[float, float]:
-    pair = _pair(mpp)
-    low, high = _MPP_RANGE
-    if not all(low <= value <= high for value in pair):
-        raise UsageError(f"mpp: must be between {low} and {high} micrometres a pixel, got {mpp}")
-    return pair
-
-
-def _pair(value: float | tuple[float, float]) -> tuple[float, float]:
-    if isinstance(value, tuple):
-        return float(value[0]), float(value[1])
-    return float(value), float(value)
