@@ -24,7 +24,8 @@ def test_pixels_lie_where_they_should(corner, step):
     xs = corner[0] + (np.arange(size[0]) + 0.5) * step[0] - 0.5
     ys = corner[1] + (np.arange(size[1]) + 0.5) * step[1] - 0.5
     expected = xs[None, :] + 2 * ys[:, None]
-    assert np.abs(pixels[..., 0] - expected).max() <= 1.01
+    # A sixteenth of a pixel either way, and Pillow rounds twice.
+    assert np.abs(pixels[..., 0] - expected).max() <= 1.01 + 0.0625 * (step[0] + 2 * step[1])
 
 
 def test_whole_shifts_at_step_1_are_copies():
