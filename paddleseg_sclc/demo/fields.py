@@ -1,69 +1,25 @@
-"""Slowly varying fields of a scene, on a fixed 4 um grid: depths in shapes, flow, compartments."""
+"""Slowly varying fields of a scene, on the nodes of a fixed 4 um grid: depths in shapes, flow."""
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paddleseg_sclc.demo.layout import Layout
-from paddleseg_sclc.demo.noise import Array, hash_unit, interpolate, smooth_noise
+from paddleseg_sclc.demo.noise import Array, interpolate, smooth_noise
 
 PITCH_UM = 4.0
 # Depths matter near an outline only; farther out the field is flat.
 FAR_UM = 250.0
 
 
-def cells_edge(
-    seed: int, channel: int, pitch: float, x: Array, y: Array, stretch: float = 1.0
-) -> tuple[Array, Array]:
-    """Distance to the walls of a Voronoi tessellation of jittered points, and a value a cell.
-
-    Args:
-        seed: of the scene.
-        channel: an independent tessellation for each (three are used).
-        pitch: mean distance of the points, in the units of `x`.
-        x: (H, W) positions, warped at will.
-        y: (H, W) positions.
-        stretch: how much longer cells are along y.
-
-    Returns:
-        (H, W) distance to the nearest wall (half of second nearest minus nearest point) in the
-        units of `x`, and (H, W) a random value in [0, 1) of the cell.
-    """
-    u, v = x / np.float32(pitch), y / np.float32(pitch * stretch)
-    column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
-    left, top = int(column.min()) - 1, int(row.min()) - 1
-    columns = np.arange(left, int(column.max()) + 2)
-    rows = np.arange(top, int(row.max()) + 2)
-    shape = (len(rows), len(columns))
-    grid = (columns[None, :], rows[:, None])
-    jitter_x = (
-        (hash_unit(seed, grid[0], grid[1], channel) * 0.8 + 0.1 + grid[0])
-        .astype(np.float32)
-        .ravel()
-    )
-    jitter_y = (hash_unit(seed, grid[0], grid[1], channel + 1) * 0.8 + 0.1 + grid[1]).astype(
-        np.float32
-    )
-    jitter_y = jitter_y.ravel()
-    base = (row - top) * shape[1] + (column - left)
-    nearest = np.full(u.shape, 9.0, np.float32)
-    second = nearest.copy()
-    owner = np.zeros(u.shape, np.int64)
-    for step in (dy * shape[1] + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
-        index = base + step
-        du, dv = jitter_x[index] - u, jitter_y[index] - v
-        distance = np.sqrt(du * du + dv * dv)
-        closer = distance < nearest
-        second = np.where(closer, nearest, np.minimum(second, distance))
-        nearest = np.where(closer, distance, nearest)
-        owner = np.where(closer, index, owner)
-    value = hash_unit(seed, grid[0], grid[1], channel + 2).ravel()[owner]
-    return (second - nearest) * np.float32(pitch / 2), value
+def ramp(field: NDArray, width: float) -> Array:
+    """0 below -width / 2, 1 above width / 2, straight between."""
+    return np.clip(field * np.float32(1 / width) + np.float32(0.5), 0, 1).astype(np.float32)
 
 
 class Fields:
-    """Fields over a box, each computed when first asked for, on nodes of a fixed grid.
+    """Fields over a box, each computed when first asked for and kept.
 
     Args:
         layout: of the scene.
@@ -77,7 +33,7 @@ class Fields:
         right, bottom = (int(np.ceil(side / PITCH_UM)) + 3 for side in box[2:])
         self.x = np.arange(left, right) * PITCH_UM
         self.y = np.arange(top, bottom) * PITCH_UM
-        self._cache: dict[str, Array] = {}
+        self._depths: dict[str, tuple[Array, Array]] = {}
 
     def noise(self, channel: int, pitch: float) -> Array:
         """Smooth noise on the nodes; channels 1 to 99."""
@@ -87,27 +43,35 @@ class Fields:
         """Whether a shape of this kind comes near the box."""
         return bool((self.depth(kind) > -FAR_UM).any())
 
-    def _cached(self, name: str, compute: Callable[[], Array]) -> Array:
-        if name not in self._cache:
-            self._cache[name] = compute()
-        return self._cache[name]
-
     def depth(self, kind: str) -> Array:
         """How far inside shapes of a kind, in micrometres, with a rough edge."""
-        return self._cached(f"depth {kind}", lambda: self._depth(kind))
+        return self._depth_and_tint(kind)[0]
 
-    def _depth(self, kind: str) -> Array:
+    def tint(self, kind: str) -> Array:
+        """Tint of the shape that is nearest."""
+        return self._depth_and_tint(kind)[1]
+
+    def _depth_and_tint(self, kind: str) -> tuple[Array, Array]:
+        if kind not in self._depths:
+            self._depths[kind] = self._measure(kind)
+        return self._depths[kind]
+
+    def _measure(self, kind: str) -> tuple[Array, Array]:
         out = np.full((len(self.y), len(self.x)), -FAR_UM, np.float32)
+        tint = np.ones_like(out)
         for shape in self.layout.of(kind):
             reach = shape.reach + FAR_UM
             columns = slice(*np.searchsorted(self.x, [shape.x - reach, shape.x + reach]))
             rows = slice(*np.searchsorted(self.y, [shape.y - reach, shape.y + reach]))
-            depth = shape.depth(self.x[None, columns], self.y[rows, None])
+            depth = shape.depth(self.x[None, columns], self.y[rows, None]).astype(np.float32)
+            tint[rows, columns] = np.where(
+                depth > out[rows, columns], np.float32(shape.tint), tint[rows, columns]
+            )
             out[rows, columns] = np.maximum(out[rows, columns], depth)
         if (out > -FAR_UM).any():
             near = np.clip((out + FAR_UM) / 100, 0, 1)
             out += near * (7 * self.noise(1, 38.0) + 3 * self.noise(2, 14.0))
-        return out
+        return out, tint
 
     @cached_property
     def flow(self) -> tuple[Array, Array]:
@@ -117,60 +81,36 @@ class Fields:
         across = y * cos - x * sin + 55 * self.noise(3, 330.0) + 16 * self.noise(4, 110.0)
         along = x * cos + y * sin + 40 * self.noise(5, 330.0)
         across = across.astype(np.float32)
-        for kind in ("tumour", "vessel", "cartilage", "gland", "lymphoid"):
-            depth = self.depth(kind)
-            if not (depth > -FAR_UM).any():
+        for kind in ("tumour", "vessel", "bronchus", "cartilage", "gland", "lymphoid"):
+            if not self.has(kind):
                 continue
-            outside = np.minimum(depth, 0) / 60
-            inside = np.maximum(depth, 0) / (40 if kind == "vessel" else 25)
-            pull = 1 / (1 + outside**4 + inside**2)
-            across = across + pull * (depth - across)
+            depth = self.depth(kind)
+            outside = np.minimum(depth, 0) * np.float32(1 / 55)
+            inside = np.maximum(depth, 0) * np.float32(1 / 25)
+            outside = outside * outside
+            across = across + (depth - across) / (1 + outside * outside + inside * inside)
         return across, along.astype(np.float32)
 
     @cached_property
     def direction(self) -> tuple[Array, Array]:
-        """Unit vector along the fibres."""
+        """Unit vector along the fibres, (x, y)."""
         gradient_y, gradient_x = np.gradient(self.flow[0])
-        length = np.sqrt(gradient_x**2 + gradient_y**2) + np.float32(1e-6)
+        length = np.sqrt(gradient_x * gradient_x + gradient_y * gradient_y) + np.float32(1e-6)
         return -gradient_y / length, gradient_x / length
 
     @cached_property
     def warped(self) -> tuple[Array, Array]:
-        """Positions, displaced at random so that tessellations look grown."""
-        x = self.x[None, :] + 22 * self.noise(6, 90.0) + 9 * self.noise(7, 30.0)
-        y = self.y[:, None] + 22 * self.noise(8, 90.0) + 9 * self.noise(9, 30.0)
+        """Positions displaced at random, so that tessellations look grown."""
+        x = self.x[None, :] + 26 * self.noise(6, 90.0) + 10 * self.noise(7, 28.0)
+        y = self.y[:, None] + 26 * self.noise(8, 90.0) + 10 * self.noise(9, 28.0)
         return x.astype(np.float32), y.astype(np.float32)
 
-    def compartment(self, name: str) -> tuple[Array, Array]:
-        """Wall distance and cell value of nests (tumour), alveoli (lung) or acini (gland)."""
-        pitch, channel = {"nest": (170.0, 300), "alveolus": (130.0, 310), "acinus": (46.0, 320)}[
-            name
-        ]
-        walls = self._cached(name, lambda: self._compartment(name, channel, pitch))
-        return walls, self._cache[f"{name} value"]
-
-    def _compartment(self, name: str, channel: int, pitch: float) -> Array:
-        if name == "nest":
-            across, along = self.flow
-            warp_x, warp_y = self.warped
-            x = across + 0.6 * (warp_x - self.x[None, :].astype(np.float32))
-            y = along + 0.6 * (warp_y - self.y[:, None].astype(np.float32))
-            walls, value = cells_edge(self.seed, channel, pitch, x, y, 1.8)
-        else:
-            walls, value = cells_edge(self.seed, channel, pitch, *self.warped)
-        self._cache[f"{name} value"] = value
-        return walls
-
-    def at_pixels(
-        self, field: Array, x_px: int, y_px: int, size: tuple[int, int], mpp: float
-    ) -> Array:
-        """Interpolate a field to pixel centres; `size` is (width, height)."""
-        x = ((x_px + np.arange(size[0]) + 0.5) * mpp - self.x[0]) / PITCH_UM - 1
-        y = ((y_px + np.arange(size[1]) + 0.5) * mpp - self.y[0]) / PITCH_UM - 1
-        return interpolate(field, x, y)
+    def at(self, field: Array, x: NDArray, y: NDArray) -> Array:
+        """Interpolate a field to a grid of positions, (W,) and (H,) in micrometres."""
+        return interpolate(field, (x - self.x[0]) / PITCH_UM - 1, (y - self.y[0]) / PITCH_UM - 1)
 
     def sample(self, field: Array, x: Array, y: Array) -> Array:
-        """Bilinear samples (n,) of a field at positions in micrometres within the box."""
+        """Bilinear samples (n,) of a field at points in micrometres, held inside the box."""
         u, v = (x - self.x[0]) / PITCH_UM, (y - self.y[0]) / PITCH_UM
         column = np.clip(np.floor(u).astype(np.int32), 0, len(self.x) - 2)
         row = np.clip(np.floor(v).astype(np.int32), 0, len(self.y) - 2)

@@ -1,12 +1,23 @@
 """What lies where in a scene: organic shapes in micrometres, placed at random."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rng = np.random.Generator
 TAU = 2 * np.pi
+KINDS = (
+    "tumour",
+    "necrosis",
+    "lymphoid",
+    "cartilage",
+    "gland",
+    "bronchus",
+    "vessel",
+    "lung",
+    "glass",
+)
 
 
 @dataclass(frozen=True)
@@ -14,17 +25,18 @@ class Shape:
     """A smooth closed outline around a centre, in micrometres.
 
     The distance of the outline from the centre in direction t, in the frame of the shape, is
-    `radius * (1 + sum_k a_k cos(k t + p_k))`; that frame is turned by `angle` and its x axis
-    stretched by `stretch`, its y axis by 1 / stretch.
+    `radius * (1 + sum_k a_k cos(k t + p_k))`, k from 2; that frame is turned by `angle`, its
+    x axis stretched by `stretch` and its y axis by 1 / stretch.
 
     Attributes:
-        kind: tumour, necrosis, lymphoid, cartilage, gland, vessel, lung, glass or tissue.
+        kind: one of `KINDS`.
         x: of the centre.
         y: of the centre.
         radius: mean distance of the outline from the centre.
         stretch: of the first axis.
-        angle: of the first axis.
-        waves: (k, 2) amplitude a_k and phase p_k, from k = 2.
+        angle: of the first axis, radians.
+        waves: amplitude a_k and phase p_k of each wave.
+        tint: factor on the hematoxylin of what lies inside.
     """
 
     kind: str
@@ -34,6 +46,7 @@ class Shape:
     stretch: float = 1.0
     angle: float = 0.0
     waves: tuple[tuple[float, float], ...] = ()
+    tint: float = 1.0
 
     @property
     def reach(self) -> float:
@@ -41,47 +54,51 @@ class Shape:
         swell = 1 + sum(amplitude for amplitude, _ in self.waves)
         return self.radius * swell * max(self.stretch, 1 / self.stretch)
 
-    def _profile(self, t: NDArray) -> NDArray:
-        waves = (a * np.cos(k * t + p) for k, (a, p) in enumerate(self.waves, start=2))
-        return self.radius * (1 + sum(waves, np.zeros_like(t)))
-
     def depth(self, x: NDArray, y: NDArray) -> NDArray:
-        """How far inside the outline points are: > 0 inside, about in micrometres.
+        """How far inside the outline points are, about in micrometres: negative outside.
 
         Args:
-            x: (n,) or (1, W) positions.
-            y: (n,) or (H, 1) positions.
+            x: positions, broadcast against `y`.
+            y: positions.
         """
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         dx, dy = x - self.x, y - self.y
         u = (dx * cos + dy * sin) / self.stretch
         v = (dy * cos - dx * sin) * self.stretch
-        return self._profile(np.arctan2(v, u)) - np.sqrt(u * u + v * v)
+        distance = np.sqrt(u * u + v * v) + 1e-9
+        # cos(k t + p) is the real part of exp(ip) z^k, z = exp(it): a polynomial, by Horner's rule.
+        z = (u + 1j * v) / distance
+        swell = np.zeros_like(z)
+        for amplitude, phase in reversed(self.waves):
+            swell = (swell + amplitude * np.exp(1j * phase)) * z
+        return self.radius * (1 + (swell * z).real) - distance
 
     def outline(self, points: int) -> NDArray:
-        """`points` positions (points, 2) around the outline, in order."""
+        """Positions (points, 2) around the outline, in order."""
         t = np.linspace(0, TAU, points, endpoint=False)
-        r = self._profile(t)
-        u, v = r * np.cos(t) * self.stretch, r * np.sin(t) / self.stretch
+        swell = sum(a * np.cos(k * t + p) for k, (a, p) in enumerate(self.waves, start=2))
+        distance = self.radius * (1 + swell)
+        u, v = distance * np.cos(t) * self.stretch, distance * np.sin(t) / self.stretch
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return np.stack([self.x + u * cos - v * sin, self.y + u * sin + v * cos], axis=1)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A scene's shapes and the general direction of its fibres.
+    """A scene's shapes and what holds for all of its tissue.
 
     Attributes:
-        width: of the scene in micrometres.
-        height: of the scene in micrometres.
         shapes: in no order: the kind decides which lies above.
-        direction: of the fibres, in radians.
+        direction: of the fibres, radians.
+        shrinkage: how far tumour has drawn back from itself and its stroma in fixation, in
+            micrometres: the width of the clefts.
+        hyperchromasia: factor on the hematoxylin of tumour nuclei.
     """
 
-    width: float
-    height: float
-    shapes: tuple[Shape, ...] = field(default=())
+    shapes: tuple[Shape, ...] = ()
     direction: float = 0.0
+    shrinkage: float = 2.0
+    hyperchromasia: float = 1.0
 
     def of(self, kind: str) -> list[Shape]:
         """The shapes of a kind."""
@@ -96,16 +113,18 @@ def random_shape(
         (float(rough * rng.uniform(0.3, 1) * 2 / k), float(rng.uniform(0, TAU)))
         for k in range(2, 8)
     )
-    stretch = float(rng.uniform(1, 1 + 4 * rough))
-    return Shape(kind, x, y, radius, stretch, float(rng.uniform(0, TAU)), waves)
+    stretch, angle = float(rng.uniform(1, 1 + 3 * rough)), float(rng.uniform(0, TAU))
+    return Shape(kind, x, y, radius, stretch, angle, waves, float(rng.uniform(0.8, 1.2)))
 
 
-# kind: (shapes a square millimetre, least and greatest radius, roughness)
+# kind: (shapes a square millimetre, least and greatest radius, roughness). Much of it is as dark
+# as tumour, so that colour alone does not tell tumour from the rest.
 _FURNITURE = {
-    "lymphoid": (2.6, (60.0, 190.0), 0.12),
-    "cartilage": (0.45, (120.0, 230.0), 0.1),
-    "gland": (1.3, (70.0, 190.0), 0.15),
-    "vessel": (1.6, (25.0, 80.0), 0.08),
+    "lymphoid": (3.0, (60.0, 230.0), 0.12),
+    "cartilage": (0.5, (110.0, 230.0), 0.1),
+    "gland": (1.2, (70.0, 190.0), 0.15),
+    "bronchus": (0.5, (70.0, 170.0), 0.22),
+    "vessel": (1.6, (22.0, 75.0), 0.1),
     "lung": (0.4, (250.0, 500.0), 0.15),
 }
 
@@ -118,28 +137,35 @@ def random_layout(rng: Rng, width: float, height: float) -> Layout:
         width: of the box in micrometres.
         height: of the box in micrometres.
     """
-    area = width * height / 1e6
     side = float(np.sqrt(width * height))
     shapes = []
 
-    def anywhere() -> tuple[float, float]:
-        return float(rng.uniform(0, width)), float(rng.uniform(0, height))
+    def place(kind: str, radius: float, rough: float) -> Shape:
+        x, y = float(rng.uniform(0, width)), float(rng.uniform(0, height))
+        shapes.append(random_shape(rng, kind, x, y, radius, rough))
+        return shapes[-1]
 
     for _ in range(1 + int(rng.poisson(0.9))):
-        radius = side * float(rng.uniform(0.14, 0.36))
-        shapes.append(random_shape(rng, "tumour", *anywhere(), radius, 0.16))
+        tumour = place("tumour", side * float(rng.uniform(0.17, 0.4)), 0.16)
         if rng.random() < 0.3:
-            inner = radius * float(rng.uniform(0.25, 0.4))
-            last = shapes[-1]
-            shapes.append(random_shape(rng, "necrosis", last.x, last.y, inner, 0.2))
+            radius = tumour.radius * float(rng.uniform(0.25, 0.4))
+            shapes.append(random_shape(rng, "necrosis", tumour.x, tumour.y, radius, 0.2))
     for kind, (density, radii, rough) in _FURNITURE.items():
-        for _ in range(int(rng.poisson(density * area))):
-            radius = float(rng.uniform(*radii))
-            shapes.append(random_shape(rng, kind, *anywhere(), radius, rough))
+        for _ in range(int(rng.poisson(density * width * height / 1e6))):
+            place(kind, float(rng.uniform(*radii)), rough)
     if rng.random() < 0.4:
-        # The edge of the tissue: glass from some distance in one direction.
-        t = float(rng.uniform(0, TAU))
-        far = side * float(rng.uniform(2.15, 2.5))
-        x, y = width / 2 + far * np.cos(t), height / 2 + far * np.sin(t)
-        shapes.append(random_shape(rng, "glass", float(x), float(y), side * 2.0, 0.015))
-    return Layout(width, height, tuple(shapes), float(rng.uniform(0, TAU)))
+        shapes.append(_glass_edge(rng, width, height))
+    return Layout(tuple(shapes), *_tissue_habits(rng))
+
+
+def _tissue_habits(rng: Rng) -> tuple[float, float, float]:
+    """Direction of the fibres, shrinkage, hyperchromasia."""
+    return float(rng.uniform(0, TAU)), float(rng.uniform(-1, 5)), float(rng.uniform(0.85, 1.15))
+
+
+def _glass_edge(rng: Rng, width: float, height: float) -> Shape:
+    """The edge of the tissue on one side of the box: glass is the inside of a large shape."""
+    side, t = float(np.sqrt(width * height)), float(rng.uniform(0, TAU))
+    far = side * float(rng.uniform(2.15, 2.5))
+    x, y = width / 2 + far * np.cos(t), height / 2 + far * np.sin(t)
+    return random_shape(rng, "glass", float(x), float(y), side * 2.0, 0.015)

@@ -2,7 +2,8 @@
 
 A scene is drawn region by region, so nothing may depend on the order or the size of the regions.
 Values are therefore hashed from (seed, integer coordinates), not taken from a running generator.
-Only IEEE-exact operations touch pixels (no float32 exp or sin), so bytes agree between machines.
+Pixels see IEEE-exact operations only (no float32 exp, sin or pow, whose last bit depends on the
+processor), so that the same seed gives the same bytes on another machine.
 """
 
 from functools import lru_cache
@@ -12,20 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+TABLE_SIZE = 512
 _MASK64 = (1 << 64) - 1
 # Standard deviation of uniform(-1, 1) lattice values after 2-D cubic B-spline interpolation:
-# the mean of the squared weights is 151/315 in each direction.
+# the mean over positions of the sum of squared weights is 151/315 in each direction.
 _BSPLINE_STD = float(np.sqrt(1 / 3) * 151 / 315)
-TABLE_SIZE = 512
+_TABLE_STD = 50.0
+# Bilinear interpolation keeps (2/3)^2 of the variance on average.
+_LOOKUP_STD = _TABLE_STD * 2 / 3
 
 
 def hash_unit(seed: int, ix: NDArray, iy: NDArray, channel: int) -> Array:
-    """Hash integer positions to float32 in [0, 1) (splitmix64's finaliser, 24 bits).
+    """Hash integer positions to float32 in [0, 1) (the finaliser of splitmix64, 24 bits kept).
 
     Args:
         seed: of the scene.
-        ix: (n,) integer x; broadcast against `iy`.
-        iy: (n,) integer y.
+        ix: integer x; broadcast against `iy`.
+        iy: integer y.
         channel: an independent value for each.
     """
     start = np.uint64((seed * 0x9E3779B97F4A7C15 + channel * 0xD1B54A32D192ED03) & _MASK64)
@@ -37,12 +41,17 @@ def hash_unit(seed: int, ix: NDArray, iy: NDArray, channel: int) -> Array:
     return (z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def _bspline_weights(fraction: Array) -> Array:
-    """Weights (n, 4) of the uniform cubic B-spline at `fraction` (n,) in [0, 1)."""
-    t = fraction
+def _bspline_weights(t: Array) -> list[Array]:
+    """Four weights of the uniform cubic B-spline at `t` (n,) in [0, 1)."""
     u = 1 - t
-    weights = (u**3, 3 * t**3 - 6 * t**2 + 4, 3 * u**3 - 6 * u**2 + 4, t**3)
-    return np.stack(weights, axis=-1).astype(np.float32) / np.float32(6)
+    t2, u2 = t * t, u * u
+    sixth = np.float32(1 / 6)
+    return [
+        u2 * u * sixth,
+        (3 * t2 * t - 6 * t2 + 4) * sixth,
+        (3 * u2 * u - 6 * u2 + 4) * sixth,
+        t2 * t * sixth,
+    ]
 
 
 def interpolate(lattice: Array, x: NDArray, y: NDArray) -> Array:
@@ -56,13 +65,15 @@ def interpolate(lattice: Array, x: NDArray, y: NDArray) -> Array:
     Returns:
         (H, W) float32.
     """
-    column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    weight_x = _bspline_weights((x - column).astype(np.float32))
-    weight_y = _bspline_weights((y - row).astype(np.float32))
-    rows = sum(lattice[row + k] * weight_y[:, k, None] for k in range(4))
-    columns = np.ascontiguousarray(rows.T)
-    out = sum(columns[column + k] * weight_x[:, k, None] for k in range(4))
-    return np.ascontiguousarray(out.T)
+    out = lattice
+    for position in (y, x):
+        node = np.floor(position).astype(np.int64)
+        weights = _bspline_weights((position - node).astype(np.float32))
+        total = out[node] * weights[0][:, None]
+        for k in range(1, 4):
+            total += out[node + k] * weights[k][:, None]
+        out = np.ascontiguousarray(total.T)
+    return out
 
 
 def smooth_noise(seed: int, channel: int, pitch: float, x: NDArray, y: NDArray) -> Array:
@@ -83,25 +94,74 @@ def smooth_noise(seed: int, channel: int, pitch: float, x: NDArray, y: NDArray) 
     columns = np.arange(left - 1, int(np.floor(x[-1])) + 3)
     rows = np.arange(top - 1, int(np.floor(y[-1])) + 3)
     lattice = hash_unit(seed, columns[None, :], rows[:, None], channel) * 2 - 1
-    return interpolate(lattice, x - left, y - top) / np.float32(_BSPLINE_STD)
+    return interpolate(lattice / np.float32(_BSPLINE_STD), x - left, y - top)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def noise_table(channel: int) -> NDArray[np.uint8]:
-    """A periodic (512, 512) uint8 noise table, one feature a cell, for `lookup`; do not change."""
+    """A periodic (512, 512) uint8 table of independent normal values; not to be changed."""
     rng = np.random.Generator(np.random.PCG64([channel, 77]))
-    table = rng.normal(size=(TABLE_SIZE, TABLE_SIZE)) * 50 + 128
+    table = rng.normal(size=(TABLE_SIZE, TABLE_SIZE)) * _TABLE_STD + 128
     return np.clip(np.rint(table), 0, 255).astype(np.uint8)
 
 
 def lookup(seed: int, channel: int, u: Array, v: Array) -> Array:
     """Noise at any (H, W) positions, bilinear; about zero mean and unit deviation.
 
-    It repeats after 512 units, which suits fine detail. OpenCV's remap works in fixed point on 8-bit images, so the result is exact everywhere.
+    It repeats after 512 units, which suits fine detail. OpenCV's remap works in fixed point on
+    8-bit images, so the result is the same everywhere.
     """
     size = np.float32(TABLE_SIZE)
     # Scenes read the same table from places of their own.
     u, v = u + np.float32(seed % 509), v + np.float32(seed // 509 % 503)
     u, v = u - np.floor(u / size) * size, v - np.floor(v / size) * size
     values = cv2.remap(noise_table(channel), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return (values.astype(np.float32) - 128) * np.float32(1 / 35)
+    return (values.astype(np.float32) - 128) * np.float32(1 / _LOOKUP_STD)
+
+
+def voronoi_walls(
+    seed: int, channel: int, pitch: float, x: Array, y: Array, gaps: float = 0.0
+) -> tuple[Array, Array]:
+    """Distance to the walls of a Voronoi tessellation of jittered points, and a value a cell.
+
+    Args:
+        seed: of the scene.
+        channel: an independent tessellation for each; channels up to `channel` + 2 are used.
+        pitch: mean distance of the points, in the units of `x`.
+        x: (H, W) positions, warped at will.
+        y: (H, W) positions.
+        gaps: share of cells that have no wall between them where they meet.
+
+    Returns:
+        (H, W) distance to the nearest wall, half the difference of the distances to the nearest
+        and the second nearest point, in the units of `x`; and (H, W) the cell's value in [0, 1).
+    """
+    u, v = x * np.float32(1 / pitch), y * np.float32(1 / pitch)
+    column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
+    left, top = int(column.min()) - 1, int(row.min()) - 1
+    columns = np.arange(left, int(column.max()) + 2)[None, :]
+    rows = np.arange(top, int(row.max()) + 2)[:, None]
+    jitter = [hash_unit(seed, columns, rows, channel + k) for k in range(3)]
+    point_x = (jitter[0] * np.float32(0.84) + np.float32(0.08) + columns).astype(np.float32)
+    point_y = (jitter[1] * np.float32(0.84) + np.float32(0.08) + rows).astype(np.float32)
+    value = jitter[2].ravel()
+    width = columns.size
+    base = (row - top) * width + (column - left)
+    nearest, second = np.full(u.shape, 9.0, np.float32), np.full(u.shape, 9.0, np.float32)
+    first_cell, second_cell = np.zeros(u.shape, np.int32), np.zeros(u.shape, np.int32)
+    for move in (dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
+        cell = base + move
+        du, dv = point_x.ravel()[cell] - u, point_y.ravel()[cell] - v
+        distance = np.sqrt(du * du + dv * dv)
+        closer = distance < nearest
+        behind = np.where(closer, nearest, distance)
+        nearer = behind < second
+        second_cell = np.where(nearer, np.where(closer, first_cell, cell), second_cell)
+        second = np.where(nearer, behind, second)
+        first_cell = np.where(closer, cell, first_cell)
+        nearest = np.where(closer, distance, nearest)
+    walls = (second - nearest) * np.float32(pitch / 2)
+    if gaps:
+        open_both = (value[first_cell] < gaps) & (value[second_cell] < gaps)
+        walls = np.where(open_both, np.float32(pitch), walls)
+    return walls, value[first_cell]

@@ -1,25 +1,29 @@
 """Nuclei and red cells: where they stand (a jittered grid) and how they are drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paddleseg_sclc.demo.ground import View
 from paddleseg_sclc.demo.noise import Array, hash_unit
 
 
 @dataclass(frozen=True)
 class CellKind:
-    """A kind of cell. Lengths are in micrometres, `stain` is a concentration.
+    """A kind of cell. Lengths are in micrometres.
 
     Attributes:
         channel: first hash channel; ten are used.
         pitch: distance of neighbours.
         long: least and greatest semi-major axis.
         ratio: least and greatest ratio of minor to major axis.
-        stain: least and greatest concentration drawn.
+        stain: least and greatest concentration.
+        layer: what it is stained by: 0 hematoxylin, 1 eosin.
         flatten: how flat the side pressed by a neighbour is: 0 none, 1 to the centre.
         aligned: 1 follows the direction of the tissue, 0 lies anyhow.
+        turn: angle to that direction.
+        halo: width of the empty space around it.
     """
 
     channel: int
@@ -27,18 +31,22 @@ class CellKind:
     long: tuple[float, float]
     ratio: tuple[float, float]
     stain: tuple[float, float]
+    layer: int = 0
     flatten: float = 0.0
     aligned: float = 0.0
+    turn: float = 0.0
+    halo: float = 0.0
 
 
-TUMOUR = CellKind(100, 7.7, (4.0, 5.4), (0.6, 0.85), (1.35, 1.95), flatten=0.45, aligned=0.6)
-LYMPHOCYTE = CellKind(120, 6.3, (2.5, 3.1), (0.88, 1.0), (1.45, 2.0))
-FIBROBLAST = CellKind(140, 19.0, (5.5, 9.0), (0.16, 0.3), (0.9, 1.5), aligned=0.95)
-EPITHELIUM = CellKind(160, 7.4, (3.2, 4.2), (0.6, 0.9), (1.1, 1.6), flatten=0.2)
-CHONDROCYTE = CellKind(180, 38.0, (3.0, 5.0), (0.6, 0.9), (1.0, 1.5))
-RED_CELL = CellKind(200, 6.6, (2.9, 3.5), (0.8, 1.0), (0.9, 1.3))
+TUMOUR = CellKind(100, 7.7, (4.0, 5.4), (0.6, 0.85), (1.3, 1.95), flatten=0.45, aligned=0.6)
+LYMPHOCYTE = CellKind(120, 5.9, (2.5, 3.1), (0.88, 1.0), (1.4, 2.0))
+FIBROBLAST = CellKind(140, 19.0, (5.5, 9.0), (0.14, 0.28), (0.9, 1.5), aligned=0.95)
+EPITHELIUM = CellKind(160, 7.0, (3.2, 4.2), (0.6, 0.9), (1.2, 1.8), flatten=0.2)
+COLUMNAR = CellKind(260, 5.6, (4.0, 5.5), (0.42, 0.6), (1.3, 1.9), aligned=0.9, turn=np.pi / 2)
+CHONDROCYTE = CellKind(180, 25.0, (1.6, 4.2), (0.5, 0.9), (1.0, 1.6), halo=2.6)
+RED_CELL = CellKind(200, 6.6, (2.9, 3.5), (0.8, 1.0), (0.9, 1.3), layer=1)
 DEBRIS = CellKind(220, 8.5, (0.8, 2.2), (0.6, 1.0), (0.9, 1.8))
-SEPTUM = CellKind(240, 11.0, (3.0, 4.6), (0.4, 0.8), (1.0, 1.6))
+PNEUMOCYTE = CellKind(240, 10.0, (2.6, 4.2), (0.4, 0.8), (1.0, 1.6), aligned=0.5)
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,18 @@ class Cells:
     def __getitem__(self, index: NDArray | slice) -> "Cells":
         return Cells(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    def swollen(self, margin: float) -> "Cells":
+        """The same cells, wider by a margin in micrometres, with stain 1."""
+        margin32 = np.float32(margin)
+        return replace(
+            self,
+            long=self.long + margin32,
+            short=self.short + margin32,
+            stain=np.ones_like(self.stain),
+        )
 
-def place(kind: CellKind, seed: int, box: tuple[float, float, float, float]) -> Cells:
+
+def place(kind: CellKind, seed: int, box: tuple[float, ...]) -> Cells:
     """All cells of a kind whose grid cell touches `box` (x0, y0, x1, y1 in micrometres).
 
     Rows are shifted by half a pitch in turn (a hexagonal grid), then each cell is jittered.
@@ -96,38 +114,50 @@ def _direction(angle: Array) -> tuple[Array, Array]:
     return np.cos(exact).astype(np.float32), np.sin(exact).astype(np.float32)
 
 
-def draw(canvas: Array, cells: Cells, mpp: float, flatten: float = 0.0) -> None:
-    """Draw cells into `canvas` in place, keeping the greater value (so order does not matter).
+def draw_cells(canvas: Array, cells: Cells, view: View, flatten: float = 0.0) -> Array:
+    """Draw cells into `canvas`, keeping the greater value (so that order does not matter).
 
     Args:
-        canvas: (H, W) float32 concentrations; its pixel (0, 0) covers 0..mpp micrometres.
-        cells: positions relative to the canvas, in micrometres.
-        mpp: micrometres a pixel, at most about 2: a smaller cell is drawn a pixel wide.
+        canvas: (H, W) float32 concentrations, contiguous; changed.
+        cells: positions in micrometres.
+        view: of the canvas, at most about 2 um a pixel: a smaller cell is a pixel wide.
         flatten: see CellKind.
+
+    Returns:
+        The canvas.
     """
     if not len(cells.x):
-        return
-    height, width = canvas.shape
+        return canvas
+    mpp = view.mpp
     half = int(np.ceil(float(cells.long.max()) / mpp + 0.5))
     offset = np.arange(-half, half + 1)
     dy, dx = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
+    origin_x, origin_y = (np.float32(side) for side in view.origin)
     flat = canvas.ravel()
     chunk = max(1, 60_000 // len(dx))
     for first in range(0, len(cells.x), chunk):
         some = cells[first : first + chunk]
-        column = np.floor(some.x / mpp).astype(np.int32)[:, None] + dx
-        row = np.floor(some.y / mpp).astype(np.int32)[:, None] + dy
-        px = ((column + 0.5) * mpp - some.x[:, None]).astype(np.float32)
-        py = ((row + 0.5) * mpp - some.y[:, None]).astype(np.float32)
-        cos, sin = _direction(some.angle)
-        u = (px * cos + py * sin) / some.long[:, None]
-        v = (py * cos - px * sin) / some.short[:, None]
-        radius = np.sqrt(u * u + v * v)
-        if flatten:
-            cos, sin = _direction(some.cut)
-            radius = np.maximum(radius, (u * cos + v * sin) * np.float32(1 / (1 - flatten)))
-        cover = np.clip(0.5 + (1 - radius) * (some.short[:, None] / np.float32(mpp)), 0, 1)
-        # Chromatin is a little denser at the nuclear membrane.
-        value = cover * some.stain[:, None] * (0.86 + 0.14 * np.minimum(radius, 1))
-        keep = (value > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        np.maximum.at(flat, (row * width + column)[keep], value[keep])
+        x, y = (some.x - origin_x)[:, None], (some.y - origin_y)[:, None]
+        column = np.floor(x / mpp).astype(np.int32) + dx
+        row = np.floor(y / mpp).astype(np.int32) + dy
+        px = ((column + 0.5) * mpp - x).astype(np.float32)
+        py = ((row + 0.5) * mpp - y).astype(np.float32)
+        value = _profile(some, px, py, np.float32(1 / mpp), flatten)
+        keep = (value > 0) & (column >= 0) & (column < view.width)
+        keep &= (row >= 0) & (row < view.height)
+        np.maximum.at(flat, (row * view.width + column)[keep], value[keep])
+    return canvas
+
+
+def _profile(cells: Cells, px: Array, py: Array, per_um: np.float32, flatten: float) -> Array:
+    """Concentrations (n, k) that n cells give to k pixels at (px, py) um from their centres."""
+    cos, sin = _direction(cells.angle)
+    u = (px * cos + py * sin) / cells.long[:, None]
+    v = (py * cos - px * sin) / cells.short[:, None]
+    radius = np.sqrt(u * u + v * v)
+    if flatten:
+        cos, sin = _direction(cells.cut)
+        radius = np.maximum(radius, (u * cos + v * sin) * np.float32(1 / (1 - flatten)))
+    cover = np.clip(0.5 + (1 - radius) * (cells.short[:, None] * per_um), 0, 1)
+    # Chromatin is a little denser at the nuclear membrane.
+    return cover * cells.stain[:, None] * (0.86 + 0.14 * np.minimum(radius, 1))

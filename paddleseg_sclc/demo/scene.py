@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from paddleseg_sclc.demo import nuclei
+from paddleseg_sclc.demo.anatomy import Anatomy
+from paddleseg_sclc.demo.ground import Ground, View
 from paddleseg_sclc.demo.layout import Layout
 from paddleseg_sclc.demo.noise import TABLE_SIZE, Array, noise_table
+from paddleseg_sclc.demo.nuclei import draw_cells
+from paddleseg_sclc.demo.population import residents, settle
 from paddleseg_sclc.demo.stain import Stain, focus, shrink, transmit
-from paddleseg_sclc.demo.tissue import Tissue
 
 # Nuclei are drawn pixel by pixel up to this scale; coarser regions are drawn finer and shrunk.
 MAX_MPP = 2.0
@@ -29,31 +31,44 @@ class Scene:
     def __init__(self, layout: Layout, stain: Stain, seed: int):
         self.layout, self.stain, self.seed = layout, stain, seed
 
-    def _tissue(self, x: int, y: int, width: int, height: int, mpp: float) -> Tissue:
-        return Tissue(self.layout, self.seed, x, y, width, height, mpp)
-
     def concentrations(self, x: int, y: int, width: int, height: int, mpp: float) -> Array:
-        """Stain concentrations (height, width, 2) float32, hematoxylin first; mpp at most 2."""
-        tissue = self._tissue(x, y, width, height, mpp)
-        out = tissue.ground()
-        origin_x, origin_y = x * mpp, y * mpp
-        box = (
-            origin_x - _MARGIN_UM,
-            origin_y - _MARGIN_UM,
-            origin_x + width * mpp + _MARGIN_UM,
-            origin_y + height * mpp + _MARGIN_UM,
-        )
-        layers = {"hematoxylin": out[..., 0], "eosin": out[..., 1]}
-        for kind, layer in tissue.cell_kinds():
-            cells = tissue.settle(kind, nuclei.place(kind, self.seed, box))
-            canvas = np.ascontiguousarray(layers[layer])
-            nuclei.draw(canvas, cells, mpp, kind.flatten)
-            layers[layer][...] = canvas
-        return tissue.finish(out)
+        """Stain concentrations (height, width, 2) float32, hematoxylin first.
+
+        Args:
+            x: left edge in pixels at `mpp`.
+            y: top edge.
+            width: in pixels.
+            height: in pixels.
+            mpp: micrometres a pixel, at most `MAX_MPP`.
+
+        Raises:
+            ValueError: `mpp` is too coarse for single nuclei.
+        """
+        if not 0 < mpp <= MAX_MPP:
+            raise ValueError(f"concentrations: mpp must be above 0, at most {MAX_MPP}, got {mpp}")
+        view = View(x, y, width, height, mpp)
+        anatomy = self._anatomy(view)
+        ground = Ground(anatomy, view)
+        out = ground.paint()
+        layers = [np.ascontiguousarray(out[..., k]) for k in (0, 1)]
+        for kind in residents(anatomy):
+            cells = settle(kind, anatomy, self.seed, view.box(_MARGIN_UM))
+            if kind.halo:
+                halo = draw_cells(np.zeros_like(layers[0]), cells.swollen(kind.halo), view)
+                layers = [layer * (1 - 0.6 * halo) for layer in layers]
+            draw_cells(layers[kind.layer], cells, view, kind.flatten)
+        # Chromatin and cytoplasm are grainy.
+        layers[0] *= 1 + 0.11 * ground.grain
+        return np.maximum(np.stack(layers, axis=-1) * ground.thickness()[..., None], 0)
+
+    def _anatomy(self, view: View) -> Anatomy:
+        return Anatomy(self.layout, self.seed, view.box(2 * _MARGIN_UM))
 
     def mask(self, x: int, y: int, width: int, height: int, mpp: float) -> NDArray[np.uint8]:
         """Tumour (1) or not (0) at the pixel centres, (height, width) uint8."""
-        return self._tissue(x, y, width, height, mpp).tumour_mask()
+        view = View(x, y, width, height, mpp)
+        anatomy = self._anatomy(view)
+        return (anatomy.at(anatomy.tumour, *view.centres) > 0).astype(np.uint8)
 
     def render(self, x: int, y: int, width: int, height: int, mpp: float) -> NDArray[np.uint8]:
         """The region as a scanner sees it: (height, width, 3) uint8 RGB.
