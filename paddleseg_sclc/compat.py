@@ -7,25 +7,17 @@ Paddle; the patch can then be dropped.
 
 import functools
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# ccache would only matter to someone who compiles operators of their own.
-warnings.filterwarnings("ignore", message="No ccache found")
-# Paddle says this at every training step that follows an evaluation.
-warnings.filterwarnings("ignore", message="When training, we now always track global mean")
-# visualdl and Paddle still use it; setuptools is pinned in setup.py.
-warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-
-import paddle  # noqa: E402
-import paddle.nn.functional as F  # noqa: E402
-import paddleseg.core  # noqa: E402
-import paddleseg.utils.metrics as stock_metrics  # noqa: E402
-from paddle import Tensor  # noqa: E402
-from paddleseg.models.losses import CrossEntropyLoss, DiceLoss  # noqa: E402
+import paddle
+import paddle.nn.functional as F
+import paddleseg.core
+import paddleseg.utils.metrics as stock_metrics
+from paddle import Tensor
+from paddleseg.models.losses import CrossEntropyLoss, DiceLoss
 
 # `paddleseg.core.train` is the function; the module of that name is reached like this.
 _stock_train: Any = sys.modules["paddleseg.core.train"]
@@ -236,3 +228,10 @@ def guard_train() -> None:
 
     _stock_train.train = train
     paddleseg.core.train = train
+
+
+def compute_losses(
+    logits_list: list[Tensor], labels: Tensor, edges: Tensor | None, losses: dict[str, list]
+) -> list[Tensor]:
+    """The weighted losses of a batch by stock `core.train`'s rules, each of shape [1]."""
+    return _stock_train.loss_computation(logits_list, labels, edges, losses)

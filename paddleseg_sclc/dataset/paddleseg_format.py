@@ -224,9 +224,9 @@ def check_samples(
 
     def check(sample: Sample) -> None:
         # What PaddleSeg does: OpenCV reads images, PIL reads masks.
-        height, width = read_image(sample.image).shape[:2]
+        image = read_image(sample.image)
         mask = read_mask(sample.mask)
-        check_mask_size(sample.mask, mask, sample.image, (height, width))
+        check_mask_size(sample.mask, mask, sample.image, image)
         values = set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
         if not values <= allowed:
             raise SclcError(
@@ -241,17 +241,17 @@ def check_samples(
 
 
 def check_mask_size(
-    mask_path: Path, mask: NDArray[np.uint8], image_path: Path, image_size: tuple[int, int]
+    mask_path: Path, mask: NDArray[np.uint8], image_path: Path, image: NDArray[np.uint8]
 ) -> None:
-    """Check that a mask has its image's (height, width).
+    """Check that a mask has its image's size.
 
     Raises:
         SclcError: it has not.
     """
-    if mask.shape != image_size:
+    if mask.shape != image.shape[:2]:
         raise SclcError(
             f"{mask_path}: a mask must have the size of its image {image_path.name} "
-            f"({image_size[1]}x{image_size[0]}), got {mask.shape[1]}x{mask.shape[0]}"
+            f"({image.shape[1]}x{image.shape[0]}), got {mask.shape[1]}x{mask.shape[0]}"
         )
 
 

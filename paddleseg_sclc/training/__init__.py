@@ -1,0 +1,1 @@
+"""Training: config -> components -> run folder."""

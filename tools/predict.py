@@ -1,0 +1,72 @@
+"""Predict the masks of patches.
+
+python tools/predict.py --run output/msunet_4blocks --image_path patches/ --save_dir result
+
+Also with --config FILE --model_path FILE. Option names and meaning are those of PaddleSeg's
+tools/predict.py. Research use only: not for diagnosis.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddleseg_sclc import cli
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    cli.add_trained_options(parser)
+    add("--image_path", type=Path, required=True, help="image, folder, or list of paths")
+    add("--save_dir", type=Path, default=Path("output/result"), help="where results go")
+    add("--probability", action="store_true", help="write the tumour's probability as 16-bit PNG")
+    add("--custom_color", type=int, nargs="+", help="r g b of class 0, of class 1 ...")
+    cli.add_inference_options(parser, "--aug_pred")
+    return parser.parse_args(argv)
+
+
+def predict(argv: Sequence[str] | None) -> int:
+    """Predict as the command line says."""
+    args = parse_args(argv)
+    from paddleseg.transforms import Compose
+
+    from paddleseg_sclc.inference.engine import Predictor
+    from paddleseg_sclc.inference.patches import find_inputs, predict_patches
+    from paddleseg_sclc.inference.pictures import NOTICE, parse_colours
+    from paddleseg_sclc.training.device import set_device
+    from paddleseg_sclc.training.trained import find_trained
+
+    inputs = find_inputs(args.image_path)
+    trained = find_trained(args.run, args.config, args.model_path, args.opts)
+    print(f"device: {set_device(args.device)}", flush=True)
+    builder = trained.build()
+    with cli.usage_errors():
+        colours = parse_colours(args.custom_color, builder.num_classes)
+        options = cli.inference_options(args, trained.config.test_config)
+    transforms = Compose(builder.val_transforms)
+    faults = predict_patches(
+        Predictor(builder.model, options),
+        transforms,
+        inputs,
+        args.save_dir,
+        colours,
+        args.probability,
+    )
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    print(f"{len(inputs) - len(faults)} of {len(inputs)} images predicted: {args.save_dir}")
+    print(NOTICE)
+    return 1 if faults else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return cli.run(predict, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
