@@ -23,15 +23,18 @@ class Anatomy(Fields):
                 depth = np.minimum(depth, -self.depth(other) - 3)
         return depth
 
-    @property
+    @cached_property
     def glass(self) -> Array:
-        """The empty slide."""
-        return self.depth("glass")
+        """The empty slide: shapes of glass, and all that lies outside the pieces of tissue."""
+        if not self.layout.of("tissue"):
+            return self.depth("glass")
+        return np.maximum(self.depth("glass"), -self.depth("tissue"))
 
     @cached_property
     def necrosis(self) -> Array:
         """Dead tumour, within tumour only."""
-        return np.minimum(self.depth("necrosis"), self.depth("tumour"))
+        depth = np.minimum(self.depth("necrosis"), self.depth("tumour"))
+        return np.minimum(depth, -self.glass)
 
     @cached_property
     def tumour(self) -> Array:
@@ -66,8 +69,8 @@ class Anatomy(Fields):
     def cleft(self) -> Array:
         """Empty clefts in tumour, left by shrinkage; large ones and fine ones."""
         shrinkage = np.float32(self.layout.shrinkage)
-        wide = self._slits(10, 32.0, 120.0, 0.5 * shrinkage + 2.7 * self.noise(11, 190.0))
-        fine = self._slits(23, 13.0, 45.0, 0.25 * shrinkage + 1.3 * self.noise(24, 150.0))
+        wide = self._slits(10, 32.0, 120.0, 0.45 * shrinkage + 2.2 * self.noise(11, 190.0))
+        fine = self._slits(23, 13.0, 45.0, 0.2 * shrinkage + 0.9 * self.noise(24, 150.0))
         inside = self.depth("tumour") - 4
         return np.minimum(np.maximum(wide, fine), inside)
 

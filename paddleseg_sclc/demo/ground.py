@@ -62,8 +62,8 @@ class Ground:
         return self.anatomy.at(field, *self.view.centres)
 
     def _grain(self) -> Array:
-        """Fine irregularity of everything, features of 1.5 um."""
-        x, y = ((side * (1 / 1.5)).astype(np.float32) for side in self.view.centres)
+        """Fine irregularity of everything, features of 1.2 um."""
+        x, y = ((side * (1 / 1.2)).astype(np.float32) for side in self.view.centres)
         return lookup(self.anatomy.seed, 4, *np.meshgrid(x, y))
 
     def paint(self) -> Array:
@@ -102,7 +102,7 @@ class Ground:
         fibre = 0.5 * fine + 0.6 * broad
         density = self._at_pixels(1 + 0.15 * anatomy.noise(14, 150.0))
         loose = self._at_pixels(ramp(anatomy.noise(15, 260.0) - 0.6, 1.5))
-        eosin = (0.84 + 0.13 * fibre) * density - loose * (0.2 + 0.2 * np.maximum(-fibre, 0))
+        eosin = (0.84 + 0.13 * fibre + 0.045 * self.grain) * density - loose * (0.2 + 0.2 * np.maximum(-fibre, 0))
         hematoxylin = 0.09 + 0.02 * fibre + 0.04 * loose
         return np.stack([hematoxylin, np.maximum(eosin, 0.06)], axis=-1).astype(np.float32)
 

@@ -16,6 +16,7 @@ KINDS = (
     "bronchus",
     "vessel",
     "lung",
+    "tissue",
     "glass",
 )
 
@@ -117,8 +118,8 @@ def random_shape(
     return Shape(kind, x, y, radius, stretch, angle, waves, float(rng.uniform(0.8, 1.2)))
 
 
-# kind: (shapes a square millimetre, least and greatest radius, roughness). Much of it is as dark
-# as tumour, so that colour alone does not tell tumour from the rest.
+# kind: (shapes in a box of one square millimetre, least and greatest radius, roughness). Much of
+# it is as dark as tumour, so that colour alone does not tell tumour from the rest.
 _FURNITURE = {
     "lymphoid": (3.0, (60.0, 230.0), 0.12),
     "cartilage": (0.5, (110.0, 230.0), 0.1),
@@ -127,6 +128,25 @@ _FURNITURE = {
     "vessel": (1.6, (22.0, 75.0), 0.1),
     "lung": (0.4, (250.0, 500.0), 0.15),
 }
+
+
+def furnish(rng: Rng, width: float, height: float) -> list[Shape]:
+    """Everything that is neither tumour nor glass, in clusters, as around the bronchi of a lung.
+
+    The larger the box, the larger and the sparser the shapes: a section shows a few large
+    structures, not ever more small ones.
+    """
+    area = width * height / 1e6
+    swell = max(area, 1.0) ** 0.12
+    centres = rng.uniform(0, 1, size=(1 + int(area**0.6), 2)) * [width, height]
+    spread = 0.45 * np.sqrt(width * height / len(centres))
+    shapes = []
+    for kind, (share, radii, rough) in _FURNITURE.items():
+        for _ in range(int(rng.poisson(share * area**0.75))):
+            x, y = centres[rng.integers(len(centres))] + rng.normal(size=2) * spread
+            radius = float(rng.uniform(*radii)) * swell
+            shapes.append(random_shape(rng, kind, float(x), float(y), radius, rough))
+    return shapes
 
 
 def random_layout(rng: Rng, width: float, height: float) -> Layout:
@@ -139,28 +159,27 @@ def random_layout(rng: Rng, width: float, height: float) -> Layout:
     """
     side = float(np.sqrt(width * height))
     shapes = []
-
-    def place(kind: str, radius: float, rough: float) -> Shape:
-        x, y = float(rng.uniform(0, width)), float(rng.uniform(0, height))
-        shapes.append(random_shape(rng, kind, x, y, radius, rough))
-        return shapes[-1]
-
     for _ in range(1 + int(rng.poisson(0.9))):
-        tumour = place("tumour", side * float(rng.uniform(0.17, 0.4)), 0.16)
-        if rng.random() < 0.3:
-            radius = tumour.radius * float(rng.uniform(0.25, 0.4))
-            shapes.append(random_shape(rng, "necrosis", tumour.x, tumour.y, radius, 0.2))
-    for kind, (density, radii, rough) in _FURNITURE.items():
-        for _ in range(int(rng.poisson(density * width * height / 1e6))):
-            place(kind, float(rng.uniform(*radii)), rough)
+        x, y = float(rng.uniform(0, width)), float(rng.uniform(0, height))
+        shapes += random_tumour(rng, x, y, side * float(rng.uniform(0.17, 0.4)))
+    shapes += furnish(rng, width, height)
     if rng.random() < 0.4:
         shapes.append(_glass_edge(rng, width, height))
-    return Layout(tuple(shapes), *_tissue_habits(rng))
+    return Layout(tuple(shapes), *tissue_habits(rng))
 
 
-def _tissue_habits(rng: Rng) -> tuple[float, float, float]:
-    """Direction of the fibres, shrinkage, hyperchromasia."""
-    return float(rng.uniform(0, TAU)), float(rng.uniform(-1, 5)), float(rng.uniform(0.85, 1.15))
+def random_tumour(rng: Rng, x: float, y: float, radius: float) -> list[Shape]:
+    """A tumour, about one in three with a necrosis inside."""
+    shapes = [random_shape(rng, "tumour", x, y, radius, 0.16)]
+    if rng.random() < 0.3:
+        inner = radius * float(rng.uniform(0.25, 0.4))
+        shapes.append(random_shape(rng, "necrosis", x, y, inner, 0.2))
+    return shapes
+
+
+def tissue_habits(rng: Rng) -> tuple[float, float, float]:
+    """Direction of the fibres, shrinkage and hyperchromasia of a Layout."""
+    return float(rng.uniform(0, TAU)), float(rng.uniform(-1, 4.5)), float(rng.uniform(0.85, 1.15))
 
 
 def _glass_edge(rng: Rng, width: float, height: float) -> Shape:

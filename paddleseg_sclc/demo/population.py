@@ -66,7 +66,8 @@ def _density(kind: CellKind, anatomy: Anatomy) -> Array:
     if kind is nuclei.PNEUMOCYTE:
         return ramp(anatomy.depth("lung"), 10) * anatomy.stroma * 0.5
     if kind is nuclei.FIBROBLAST:
-        return anatomy.stroma * np.clip(0.42 + 0.2 * anatomy.noise(29, 90.0), 0.05, 1)
+        within = anatomy.stroma * ramp(-anatomy.empty - 5, 3)
+        return within * np.clip(0.42 + 0.2 * anatomy.noise(29, 90.0), 0.05, 1)
     return _lymphocyte_density(anatomy)
 
 

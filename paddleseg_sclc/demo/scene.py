@@ -58,7 +58,7 @@ class Scene:
                 layers = [layer * (1 - 0.6 * halo) for layer in layers]
             draw_cells(layers[kind.layer], cells, view, kind.flatten)
         # Chromatin and cytoplasm are grainy.
-        layers[0] *= 1 + 0.11 * ground.grain
+        layers[0] *= 1 + 0.13 * ground.grain
         return np.maximum(np.stack(layers, axis=-1) * ground.thickness()[..., None], 0)
 
     def _anatomy(self, view: View) -> Anatomy:
