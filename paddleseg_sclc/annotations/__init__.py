@@ -1,0 +1,1 @@
+"""Annotation files, polygons in level-0 pixels, and masks."""
