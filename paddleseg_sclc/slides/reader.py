@@ -26,6 +26,8 @@ from paddleseg_sclc.slides.levels import (
 )
 from paddleseg_sclc.slides.resampling import resample
 
+# What decodes the slides, for those who note versions.
+OPENSLIDE_VERSION: str = openslide.__library_version__
 # A level above this many pixels that OpenSlide can only decode whole is refused: keeping it takes
 # 3 bytes a pixel (0.8 GB), decoding it 7.
 MAX_WHOLE_LEVEL_PIXELS = 2**28
