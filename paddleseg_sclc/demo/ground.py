@@ -102,7 +102,8 @@ class Ground:
         fibre = 0.5 * fine + 0.6 * broad
         density = self._at_pixels(1 + 0.15 * anatomy.noise(14, 150.0))
         loose = self._at_pixels(ramp(anatomy.noise(15, 260.0) - 0.6, 1.5))
-        eosin = (0.84 + 0.13 * fibre + 0.045 * self.grain) * density - loose * (0.2 + 0.2 * np.maximum(-fibre, 0))
+        eosin = (0.84 + 0.13 * fibre + 0.045 * self.grain) * density
+        eosin -= loose * (0.2 + 0.2 * np.maximum(-fibre, 0))
         hematoxylin = 0.09 + 0.02 * fibre + 0.04 * loose
         return np.stack([hematoxylin, np.maximum(eosin, 0.06)], axis=-1).astype(np.float32)
 
