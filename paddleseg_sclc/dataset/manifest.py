@@ -51,8 +51,8 @@ class PatchRow:
     annotation_name: str
     annotation_group: str
     also_shown: str
-    x_l0: int
-    y_l0: int
+    x_l0: float
+    y_l0: float
     width_l0: float
     height_l0: float
     mpp_x: float
@@ -132,17 +132,18 @@ def sha256_of(path: Path) -> str:
 
 
 _COLUMNS = tuple(field.name for field in fields(PatchRow))
-_INTEGERS = ("x_l0", "y_l0")
-_NUMBERS = ("width_l0", "height_l0", "mpp_x", "mpp_y", "tumour_share", "ignored_share")
+_NUMBERS = (
+    "x_l0", "y_l0", "width_l0", "height_l0", "mpp_x", "mpp_y", "tumour_share", "ignored_share",
+)  # fmt: skip
 
 
 def _shown(value: Any) -> str:
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"  # without the digits that are rounding
+    return "" if value is None else str(value)
 
 
 def _parsed(column: str, text: str) -> Any:
     if column == "annotation":
         return int(text) if text else None
-    if column in _INTEGERS:
-        return int(text)
     return float(text) if column in _NUMBERS else text

@@ -58,6 +58,10 @@ def _guarded(work: Callable[[Task], Result], task: Task) -> Result | SclcError:
         return work(task)
     except SclcError as error:
         return error
+    except MemoryError:
+        return SclcError(
+            "memory is too small for it; close other programs or pass a smaller --jobs"
+        )
 
 
 def _completed(

@@ -30,8 +30,8 @@ class Region:
 
     origin: Origin
     annotation: int | None
-    x_l0: int
-    y_l0: int
+    x_l0: float
+    y_l0: float
     width_l0: float
     height_l0: float
     size: tuple[int, int]
@@ -50,7 +50,7 @@ class Region:
     def name(self, slide: str) -> str:
         """Name of the patch: slide, annotation and position."""
         what = self.origin if self.annotation is None else f"a{self.annotation:04d}"
-        return f"{slide}_{what}_x{self.x_l0:06d}_y{self.y_l0:06d}"
+        return f"{slide}_{what}_x{int(self.x_l0):06d}_y{int(self.y_l0):06d}"
 
 
 def box_region(
@@ -119,8 +119,8 @@ class TileLattice:
         return Region(
             origin,
             None,
-            round(column * width),
-            round(row * height),
+            column * width,
+            row * height,
             width,
             height,
             (self.size, self.size),
@@ -132,10 +132,7 @@ class TileLattice:
         width, height = self.size * self.downsample[0], self.size * self.downsample[1]
         found: set[tuple[int, int]] = set()
         for x0, y0, x1, y1 in boxes:
-            # A tile's corner is rounded to a pixel, hence the margin of one.
-            columns = range(
-                max(0, int((x0 - 1) / width)), min(self.columns, int((x1 + 1) / width) + 1)
-            )
-            rows = range(max(0, int((y0 - 1) / height)), min(self.rows, int((y1 + 1) / height) + 1))
+            columns = range(max(0, int(x0 / width)), min(self.columns, int(x1 / width) + 1))
+            rows = range(max(0, int(y0 / height)), min(self.rows, int(y1 / height) + 1))
             found.update((row, column) for row in rows for column in columns)
         return sorted(found)

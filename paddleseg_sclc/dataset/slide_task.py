@@ -183,12 +183,12 @@ class _PatchWriter:
             annotation_name="" if main is None else main.name,
             annotation_group=(main.group or "") if main is not None else "",
             also_shown=" ".join(map(str, also)),
-            x_l0=region.x_l0,
-            y_l0=region.y_l0,
+            x_l0=float(region.x_l0),
+            y_l0=float(region.y_l0),
             width_l0=float(region.width_l0),
             height_l0=float(region.height_l0),
-            mpp_x=_tidy(mpp_x * downsample[0]),
-            mpp_y=_tidy(mpp_y * downsample[1]),
+            mpp_x=mpp_x * downsample[0],
+            mpp_y=mpp_y * downsample[1],
             tumour_share=tumour,
             ignored_share=ignored,
             stain="none",
@@ -239,11 +239,6 @@ def _describe(task: SlideTask, slide: Slide) -> dict[str, Any]:
         "height": slide.dimensions[1],
         "mpp": list(slide.mpp),
     }
-
-
-def _tidy(value: float) -> float:
-    """Without the last digits, which are rounding."""
-    return float(f"{value:.12g}")
 
 
 def _files_of(names: list[str]) -> list[str]:

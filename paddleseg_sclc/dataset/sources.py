@@ -14,7 +14,7 @@ SLIDE_SUFFIXES = (
     ".ndpi", ".svs", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".tif", ".tiff",
 )  # fmt: skip
 ANNOTATION_SUFFIXES = (".xml", ".geojson", ".json", ".ndpa")
-# Pictures are no slides; with an annotation beside them somebody thinks they are.
+# Pictures are no slides; with an annotation beside one and no slide, somebody thinks it is.
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".jp2")
 _FORBIDDEN = '/\\:*?"<>|'
 _MAX_NAME = 80
@@ -78,10 +78,13 @@ def find_slides(
     for path in beside:
         if path.suffix.lower() in ANNOTATION_SUFFIXES:
             by_stem[_annotated_stem(path)].append(path)
+    places = {(path.parent, path.stem) for path in paths}
     paths += [
         p
         for p in files
-        if p.suffix.lower() in _PICTURE_SUFFIXES and _beside(p, by_stem[p.stem], annotations)
+        if p.suffix.lower() in _PICTURE_SUFFIXES
+        and (p.parent, p.stem) not in places
+        and _beside(p, by_stem[p.stem], annotations)
     ]
     if not paths:
         raise UsageError(
