@@ -1,6 +1,6 @@
 """Which tissue is where: compartments of a scene as depths, > 0 inside, about in micrometres."""
 
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class Anatomy(Fields):
     @cached_property
     def solid(self) -> Array:
         """Tissue that is neither stroma nor lung."""
-        return np.maximum.reduce([self.depth(kind) for kind in _ORDER])
+        return self.deepest(_ORDER)
 
     @cached_property
     def air(self) -> Array:
@@ -116,12 +116,12 @@ class Anatomy(Fields):
             parts.append(self.cleft)
         if self.has("bronchus"):
             parts.append(self.top("bronchus") - 27)
-        return np.maximum.reduce(parts)
+        return reduce(np.maximum, parts)
 
     @cached_property
     def stroma(self) -> Array:
         """1 in stroma, septa between nests and walls of alveoli included, else 0."""
-        solid = np.maximum.reduce([self.depth(kind) for kind in _ORDER[1:]])
+        solid = self.deepest(_ORDER[1:])
         if self.has("tumour"):
             solid = np.maximum(solid, np.minimum(self.depth("tumour"), -self.septum))
         return ramp(-solid - 2, 4) * ramp(-self.empty - 2, 2)

@@ -1,11 +1,12 @@
 """Slowly varying fields of a scene, on the nodes of a fixed 4 um grid: depths in shapes, flow."""
 
-from functools import cached_property
+from collections.abc import Iterable
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddleseg_sclc.demo.layout import Layout
+from paddleseg_sclc.demo.layout import Layout, Shape
 from paddleseg_sclc.demo.noise import Array, interpolate, smooth_noise
 
 PITCH_UM = 4.0
@@ -31,17 +32,32 @@ class Fields:
         self.layout, self.seed = layout, seed
         left, top = (int(np.floor(side / PITCH_UM)) - 2 for side in box[:2])
         right, bottom = (int(np.ceil(side / PITCH_UM)) + 3 for side in box[2:])
+        self._origin = left, top
         self.x = np.arange(left, right) * PITCH_UM
         self.y = np.arange(top, bottom) * PITCH_UM
         self._depths: dict[str, tuple[Array, Array]] = {}
+        self._present = {shape.kind for shape in layout.shapes if self._near(shape)}
 
     def noise(self, channel: int, pitch: float) -> Array:
         """Smooth noise on the nodes; channels 1 to 99."""
         return smooth_noise(self.seed, channel, pitch, self.x, self.y)
 
+    def _near(self, shape: Shape) -> bool:
+        reach = shape.reach + FAR_UM
+        beside = (self.x[0] > shape.x + reach) or (self.x[-1] < shape.x - reach)
+        return not (beside or self.y[0] > shape.y + reach or self.y[-1] < shape.y - reach)
+
     def has(self, kind: str) -> bool:
         """Whether a shape of this kind comes near the box."""
-        return bool((self.depth(kind) > -FAR_UM).any())
+        return kind in self._present
+
+    def deepest(self, kinds: Iterable[str]) -> Array:
+        """Greatest depth in any of several kinds."""
+        present = [self.depth(kind) for kind in kinds if self.has(kind)]
+        return reduce(np.maximum, present) if present else self._nowhere()
+
+    def _nowhere(self) -> Array:
+        return np.full((len(self.y), len(self.x)), -FAR_UM, np.float32)
 
     def depth(self, kind: str) -> Array:
         """How far inside shapes of a kind, in micrometres, with a rough edge."""
@@ -57,7 +73,7 @@ class Fields:
         return self._depths[kind]
 
     def _measure(self, kind: str) -> tuple[Array, Array]:
-        out = np.full((len(self.y), len(self.x)), -FAR_UM, np.float32)
+        out = self._nowhere()
         tint = np.ones_like(out)
         for shape in self.layout.of(kind):
             reach = shape.reach + FAR_UM
@@ -68,10 +84,15 @@ class Fields:
                 depth > out[rows, columns], np.float32(shape.tint), tint[rows, columns]
             )
             out[rows, columns] = np.maximum(out[rows, columns], depth)
-        if (out > -FAR_UM).any():
-            near = np.clip((out + FAR_UM) / 100, 0, 1)
-            out += near * (7 * self.noise(1, 38.0) + 3 * self.noise(2, 14.0))
+        if self.has(kind):
+            near = np.clip((out + np.float32(FAR_UM)) * np.float32(0.01), 0, 1)
+            out += near * self._roughness
         return out, tint
+
+    @cached_property
+    def _roughness(self) -> Array:
+        """Of every edge, in micrometres."""
+        return 7 * self.noise(1, 38.0) + 3 * self.noise(2, 14.0)
 
     @cached_property
     def flow(self) -> tuple[Array, Array]:
@@ -88,7 +109,9 @@ class Fields:
             outside = np.minimum(depth, 0) * np.float32(1 / 55)
             inside = np.maximum(depth, 0) * np.float32(1 / 25)
             outside = outside * outside
-            across = across + (depth - across) / (1 + outside * outside + inside * inside)
+            pull = 1 / (1 + outside * outside + inside * inside)
+            # Nothing is left of it where the depth is no longer known.
+            across = across + (depth - across) * np.maximum(pull - np.float32(0.004), 0)
         return across, along.astype(np.float32)
 
     @cached_property
@@ -107,14 +130,15 @@ class Fields:
 
     def at(self, field: Array, x: NDArray, y: NDArray) -> Array:
         """Interpolate a field to a grid of positions, (W,) and (H,) in micrometres."""
-        return interpolate(field, (x - self.x[0]) / PITCH_UM - 1, (y - self.y[0]) / PITCH_UM - 1)
+        return interpolate(field, self._origin, x / PITCH_UM, y / PITCH_UM)
 
     def sample(self, field: Array, x: Array, y: Array) -> Array:
         """Bilinear samples (n,) of a field at points in micrometres, held inside the box."""
-        u, v = (x - self.x[0]) / PITCH_UM, (y - self.y[0]) / PITCH_UM
-        column = np.clip(np.floor(u).astype(np.int32), 0, len(self.x) - 2)
-        row = np.clip(np.floor(v).astype(np.int32), 0, len(self.y) - 2)
-        s, t = (u - column).astype(np.float32), (v - row).astype(np.float32)
+        u, v = x / np.float32(PITCH_UM), y / np.float32(PITCH_UM)
+        left, top = np.floor(u), np.floor(v)
+        column = np.clip(left.astype(np.int32) - self._origin[0], 0, len(self.x) - 2)
+        row = np.clip(top.astype(np.int32) - self._origin[1], 0, len(self.y) - 2)
+        s, t = u - left, v - top
         upper = field[row, column] * (1 - s) + field[row, column + 1] * s
         lower = field[row + 1, column] * (1 - s) + field[row + 1, column + 1] * s
         return upper * (1 - t) + lower * t

@@ -54,21 +54,26 @@ def _bspline_weights(t: Array) -> list[Array]:
     ]
 
 
-def interpolate(lattice: Array, x: NDArray, y: NDArray) -> Array:
+def interpolate(
+    lattice: Array, origin: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> Array:
     """Interpolate lattice values on a grid of positions with a cubic B-spline.
 
     Args:
-        lattice: (R, C) values at integer positions; node (0, 0) is at position (-1, -1).
-        x: (W,) ascending positions in lattice units, within [0, C - 3).
-        y: (H,) ascending positions, within [0, R - 3).
+        lattice: (R, C) values at integer positions, from `origin` on.
+        origin: column and row of the first value. The lattice must reach from one before the
+            first position to two beyond the last.
+        x: (W,) positions in lattice units. The result depends on these, and not on `origin`.
+        y: (H,) positions.
 
     Returns:
         (H, W) float32.
     """
     out = lattice
-    for position in (y, x):
-        node = np.floor(position).astype(np.int64)
-        weights = _bspline_weights((position - node).astype(np.float32))
+    for position, first in ((y, origin[1]), (x, origin[0])):
+        whole = np.floor(position)
+        node = whole.astype(np.int64) - (first + 1)
+        weights = _bspline_weights((position - whole).astype(np.float32))
         total = out[node] * weights[0][:, None]
         for k in range(1, 4):
             total += out[node + k] * weights[k][:, None]
@@ -76,7 +81,9 @@ def interpolate(lattice: Array, x: NDArray, y: NDArray) -> Array:
     return out
 
 
-def smooth_noise(seed: int, channel: int, pitch: float, x: NDArray, y: NDArray) -> Array:
+def smooth_noise(
+    seed: int, channel: int, pitch: float, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> Array:
     """Smooth noise of about zero mean and unit deviation on a grid of positions.
 
     Args:
@@ -90,11 +97,10 @@ def smooth_noise(seed: int, channel: int, pitch: float, x: NDArray, y: NDArray) 
         (H, W) float32.
     """
     x, y = x / pitch, y / pitch
-    left, top = int(np.floor(x[0])), int(np.floor(y[0]))
-    columns = np.arange(left - 1, int(np.floor(x[-1])) + 3)
-    rows = np.arange(top - 1, int(np.floor(y[-1])) + 3)
+    columns = np.arange(int(np.floor(x[0])) - 1, int(np.floor(x[-1])) + 3)
+    rows = np.arange(int(np.floor(y[0])) - 1, int(np.floor(y[-1])) + 3)
     lattice = hash_unit(seed, columns[None, :], rows[:, None], channel) * 2 - 1
-    return interpolate(lattice / np.float32(_BSPLINE_STD), x - left, y - top)
+    return interpolate(lattice / np.float32(_BSPLINE_STD), (columns[0], rows[0]), x, y)
 
 
 @lru_cache(maxsize=16)

@@ -129,20 +129,23 @@ def draw_cells(canvas: Array, cells: Cells, view: View, flatten: float = 0.0) ->
     if not len(cells.x):
         return canvas
     mpp = view.mpp
-    half = int(np.ceil(float(cells.long.max()) / mpp + 0.5))
+    half = int(float(cells.long.max()) / mpp + 1)
     offset = np.arange(-half, half + 1)
     dy, dx = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
-    origin_x, origin_y = (np.float32(side) for side in view.origin)
+    # In whole pixels and rest, in double precision: the same in every view that shows the cell.
+    x, y = cells.x / np.float64(mpp), cells.y / np.float64(mpp)
+    left, top = np.floor(x), np.floor(y)
+    rest_x, rest_y = ((side * mpp).astype(np.float32)[:, None] for side in (x - left, y - top))
+    first_column = (left.astype(np.int32) - view.x)[:, None]
+    first_row = (top.astype(np.int32) - view.y)[:, None]
+    step_x, step_y = (((step + 0.5) * mpp).astype(np.float32) for step in (dx, dy))
     flat = canvas.ravel()
     chunk = max(1, 60_000 // len(dx))
     for first in range(0, len(cells.x), chunk):
-        some = cells[first : first + chunk]
-        x, y = (some.x - origin_x)[:, None], (some.y - origin_y)[:, None]
-        column = np.floor(x / mpp).astype(np.int32) + dx
-        row = np.floor(y / mpp).astype(np.int32) + dy
-        px = ((column + 0.5) * mpp - x).astype(np.float32)
-        py = ((row + 0.5) * mpp - y).astype(np.float32)
-        value = _profile(some, px, py, np.float32(1 / mpp), flatten)
+        some = slice(first, first + chunk)
+        column, row = first_column[some] + dx, first_row[some] + dy
+        px, py = step_x - rest_x[some], step_y - rest_y[some]
+        value = _profile(cells[some], px, py, np.float32(1 / mpp), flatten)
         keep = (value > 0) & (column >= 0) & (column < view.width)
         keep &= (row >= 0) & (row < view.height)
         np.maximum.at(flat, (row * view.width + column)[keep], value[keep])
@@ -155,9 +158,11 @@ def _profile(cells: Cells, px: Array, py: Array, per_um: np.float32, flatten: fl
     u = (px * cos + py * sin) / cells.long[:, None]
     v = (py * cos - px * sin) / cells.short[:, None]
     radius = np.sqrt(u * u + v * v)
+    # From the centre to the edge in the direction of the pixel.
+    ray = np.sqrt(px * px + py * py) / (radius + np.float32(1e-6))
     if flatten:
         cos, sin = _direction(cells.cut)
         radius = np.maximum(radius, (u * cos + v * sin) * np.float32(1 / (1 - flatten)))
-    cover = np.clip(0.5 + (1 - radius) * (cells.short[:, None] * per_um), 0, 1)
+    cover = np.clip(0.5 + (1 - radius) * ray * per_um, 0, 1)
     # Chromatin is a little denser at the nuclear membrane.
     return cover * cells.stain[:, None] * (0.86 + 0.14 * np.minimum(radius, 1))

@@ -62,9 +62,11 @@ def transmit(concentrations: Array, stain: Stain) -> NDArray[np.uint16]:
 
 def shrink(image: NDArray[np.uint16], factor: int) -> NDArray[np.uint16]:
     """Mean over blocks of factor x factor pixels, as a sensor with larger pixels sees light."""
-    height, width, bands = image.shape
-    blocks = image.reshape(height // factor, factor, width // factor, factor, bands)
-    return (blocks.sum(axis=(1, 3), dtype=np.uint32) // factor**2).astype(np.uint16)
+    parts = (image[i::factor, j::factor] for i in range(factor) for j in range(factor))
+    total = np.zeros((image.shape[0] // factor, image.shape[1] // factor, 3), np.uint32)
+    for part in parts:
+        total += part
+    return (total // factor**2).astype(np.uint16)
 
 
 def focus(image: NDArray[np.uint16], blur_px: float) -> NDArray[np.uint16]:
