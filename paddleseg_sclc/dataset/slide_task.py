@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddleseg_sclc import __version__
-from paddleseg_sclc.annotations.asap import read_asap
+from paddleseg_sclc.annotations.formats import read_annotations
 from paddleseg_sclc.annotations.labels import LabelMap
 from paddleseg_sclc.annotations.model import AREA_KINDS, AnnotationSet
+from paddleseg_sclc.annotations.ndpa import SlideFrame
 from paddleseg_sclc.dataset.extract import CutOptions, PatchCutter, mask_shares
 from paddleseg_sclc.dataset.ledger import Ledger, Record, fingerprint
 from paddleseg_sclc.dataset.manifest import PatchRow, sha256_of
@@ -104,7 +105,7 @@ def prepare_slide(task: SlideTask) -> SlideResult:
     source = task.source
     with open_slide(source.path, task.mpp) as slide:
         slide.mpp  # noqa: B018 - a slide without scale fails here, before any work
-        annotations = read_asap(source.annotation)
+        annotations = read_annotations(source.annotation, frame_of(slide))
         cutter = PatchCutter(slide, annotations, task.labels, task.cut)
         _check_annotations(source, annotations, cutter)
         regions, problems = cutter.regions(str(source.annotation))
@@ -134,6 +135,14 @@ def prepare_slide(task: SlideTask) -> SlideResult:
             "planned": len(regions),
         }
     return _result_of(ledger.finish(task.name, key, files, result), reused=False)
+
+
+def frame_of(slide: Slide) -> SlideFrame | None:
+    """Where a scan lies on its glass, which NDPA counts from; None if the slide does not say."""
+    offset = slide.offset_from_slide_centre_nm
+    if offset is None or not slide.has_mpp:
+        return None
+    return SlideFrame(*slide.dimensions, *slide.mpp, *offset)
 
 
 class _PatchWriter:
