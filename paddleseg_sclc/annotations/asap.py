@@ -25,6 +25,7 @@ from paddleseg_sclc.annotations.model import (
 )
 from paddleseg_sclc.annotations.parsing import (
     clean_text,
+    parse_color,
     parse_number,
     read_bytes,
     root_tag,
@@ -35,8 +36,6 @@ from paddleseg_sclc.annotations.problems import Problems
 from paddleseg_sclc.errors import SclcError
 
 __all__ = ["parse_asap", "read_asap", "write_asap"]
-
-_COLOR = re.compile(r"#([0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
 
 
 def read_asap(path: str | os.PathLike[str], *, lenient: bool = False) -> AnnotationSet:
@@ -107,7 +106,7 @@ def _parse_annotation(element: etree._Element, index: int, problems: Problems) -
         points=_parse_coordinates(element, where, problems),
         kind=kind,  # type: ignore[arg-type]
         group=None if group in (NO_GROUP, "", None) else clean_text(group),
-        color=_parse_color(element, where, problems),
+        color=_color_of(element, where, problems),
     )
 
 
@@ -161,24 +160,20 @@ def _placed(orders: list[int | None], where: str, problems: Problems) -> list[in
     return sorted(positions, key=known.__getitem__)
 
 
-def _parse_color(element: etree._Element, where: str, problems: Problems) -> str:
+def _color_of(element: etree._Element, where: str, problems: Problems) -> str:
     color = element.get("Color")
-    if not color:
-        return DEFAULT_COLOR
-    if not _COLOR.fullmatch(color):
+    if color and parse_color(color) is None:
         problems.note(
             "warning",
             "color",
             where,
             f"Color must be #RRGGBB, got {shown(color)}; taken as {DEFAULT_COLOR}",
         )
-        return DEFAULT_COLOR
-    return color
+    return parse_color(color) or DEFAULT_COLOR
 
 
 def _parse_group(element: etree._Element) -> AnnotationGroup:
     parent = element.get("PartOfGroup")
-    color = element.get("Color") or ""
     attributes = {
         str(name): clean_text(value)
         for attribute in element.iterfind("Attributes/*")
@@ -187,7 +182,7 @@ def _parse_group(element: etree._Element) -> AnnotationGroup:
     return AnnotationGroup(
         name=clean_text(element.get("Name")),
         parent=None if parent in (NO_GROUP, "", None) else clean_text(parent),
-        color=color if _COLOR.fullmatch(color) else DEFAULT_COLOR,
+        color=parse_color(element.get("Color")) or DEFAULT_COLOR,
         attributes=attributes,
     )
 

@@ -18,6 +18,7 @@ MAX_BYTES = 256 * 2**20
 MAX_NAME = 1000
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_COLOR = re.compile(r"#([0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ENCODING = re.compile(rb"^<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 
@@ -112,24 +113,29 @@ def xml_elements(data: bytes, tags: tuple[str, ...], where: object) -> Iterator[
         raise SclcError(f"{where}: must be well-formed XML, got: {error.msg}") from error
 
 
-def parse_number(text: str | None) -> float:
+def parse_number(text: str | None, limit: float = MAX_COORDINATE) -> float:
     """Read a coordinate; a comma counts as the decimal point.
 
     Raises:
-        ValueError: no number, not finite or farther out than MAX_COORDINATE.
+        ValueError: no number, not finite or farther from 0 than `limit`.
     """
     text = (text or "").strip()
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"must be a number, got {shown(text)}")
     value = float(text.replace(",", "."))
-    if not math.isfinite(value) or abs(value) > MAX_COORDINATE:
-        raise ValueError(f"must lie within +-{MAX_COORDINATE:g}, got {shown(text)}")
+    if not math.isfinite(value) or abs(value) > limit:
+        raise ValueError(f"must lie within +-{limit:g}, got {shown(text)}")
     return value
+
+
+def parse_color(text: str | None) -> str | None:
+    """`#RRGGBB` (or Qt's `#AARRGGBB`) in capitals; None for anything else."""
+    return text.upper() if text and _COLOR.fullmatch(text) else None
 
 
 def clean_text(text: object) -> str:
     """A name without control characters, which no XML can hold, and of bounded length."""
-    return _CONTROL.sub("", str(text or ""))[:MAX_NAME]
+    return _CONTROL.sub("", "" if text is None else str(text))[:MAX_NAME]
 
 
 def shown(text: object) -> str:
