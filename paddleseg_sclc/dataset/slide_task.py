@@ -168,12 +168,7 @@ class _PatchWriter:
         row = self._row(region, name, mask, sha256_of(sample.image), sha256_of(sample.mask))
         self.rows.append(row)
         if with_thumb:
-            what = row.origin if row.annotation is None else f"a{row.annotation}"
-            mpp = (
-                f"{row.mpp_x:.2f}" if row.mpp_x == row.mpp_y else f"{row.mpp_x:.2f}x{row.mpp_y:.2f}"
-            )
-            caption = f"{what}  x{row.x_l0} y{row.y_l0}  {mpp} um  {row.tumour_share:.0%}"
-            self.thumbs.append(draw_thumb(image, mask, caption))
+            self.thumbs.append(draw_thumb(image, mask, _caption(row)))
 
     def _row(
         self, region: Region, name: str, mask: NDArray[np.uint8], image_sum: str, mask_sum: str
@@ -206,6 +201,12 @@ class _PatchWriter:
             image_sha256=image_sum,
             mask_sha256=mask_sum,
         )
+
+
+def _caption(row: PatchRow) -> str:
+    what = row.origin if row.annotation is None else f"a{row.annotation}"
+    mpp = " x ".join(dict.fromkeys((f"{row.mpp_x:.2f}", f"{row.mpp_y:.2f}")))
+    return f"{what} x{row.x_l0:.0f} y{row.y_l0:.0f} {mpp} um {row.tumour_share:.0%}"
 
 
 def _check_annotations(
