@@ -2,14 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 from paddleseg_sclc.errors import SclcError, UsageError
-
-if TYPE_CHECKING:
-    from paddleseg_sclc.inference.engine import InferenceOptions
 
 
 def run(tool: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
@@ -45,38 +41,6 @@ def add_trained_options(parser: argparse.ArgumentParser, several: bool = False) 
     parser.add_argument("--model_path", help="weights (.pdparams), with --config")
     parser.add_argument("--device", help="cpu or gpu (default: a GPU if there is one)")
     parser.add_argument("--opts", nargs="+", help="override the config: key.subkey=value")
-
-
-def add_inference_options(parser: argparse.ArgumentParser, aug_option: str) -> None:
-    """Add PaddleSeg's options of how an image is put through the network.
-
-    Args:
-        parser: changed in place.
-        aug_option: what turns on scales and flips: `--aug_pred` or `--aug_eval`.
-    """
-    add = parser.add_argument
-    add(aug_option, dest="aug_pred", action="store_true", help="average over scales and flips")
-    add("--scales", type=float, nargs="+", help="scales, with augmentation (default: 1)")
-    add("--flip_horizontal", action="store_true", help="flip too, with augmentation")
-    add("--flip_vertical", action="store_true", help="flip too, with augmentation")
-    add("--is_slide", action="store_true", help="slide a window over the image")
-    add("--crop_size", type=int, nargs=2, metavar=("W", "H"), help="of the window")
-    add("--stride", type=int, nargs=2, metavar=("W", "H"), help="of the window")
-
-
-def inference_options(
-    args: argparse.Namespace, test_config: Mapping[str, Any]
-) -> "InferenceOptions":
-    """The options given, over those of the config's `test_config`.
-
-    Raises:
-        ValueError: they contradict one another.
-    """
-    from paddleseg_sclc.inference.engine import InferenceOptions
-
-    names = ("scales", "flip_horizontal", "flip_vertical", "is_slide", "crop_size", "stride")
-    given = {name: getattr(args, name) for name in ("aug_pred", *names) if getattr(args, name)}
-    return InferenceOptions.from_config({**test_config, **given})
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddleseg_sclc import cli
+from paddleseg_sclc.inference.options import add_inference_options, inference_options
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -25,7 +26,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--save_dir", type=Path, default=Path("output/result"), help="where results go")
     add("--probability", action="store_true", help="write the tumour's probability as 16-bit PNG")
     add("--custom_color", type=int, nargs="+", help="r g b of class 0, of class 1 ...")
-    cli.add_inference_options(parser, "--aug_pred")
+    add_inference_options(parser, "--aug_pred")
     return parser.parse_args(argv)
 
 
@@ -46,7 +47,7 @@ def predict(argv: Sequence[str] | None) -> int:
     builder = trained.build()
     with cli.usage_errors():
         colours = parse_colours(args.custom_color, builder.num_classes)
-        options = cli.inference_options(args, trained.config.test_config)
+        options = inference_options(args, trained.config.test_config)
     transforms = Compose(builder.val_transforms)
     faults = predict_patches(
         Predictor(builder.model, options),

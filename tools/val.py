@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddleseg_sclc import cli
+from paddleseg_sclc.inference.options import add_inference_options, inference_options
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--dataset", type=Path, help="validate on DIR/val.txt in place of the config's")
     add("--output", type=Path, help="write the figures as JSON here")
     add("--summary", action="store_true", help="print parameters and multiply-adds, and stop")
-    cli.add_inference_options(parser, "--aug_eval")
+    add_inference_options(parser, "--aug_eval")
     args = parser.parse_args(argv)
     if args.summary and not (args.config or args.run):
         parser.error("--summary needs --config FILE ... or --run DIR ...")
@@ -61,7 +62,7 @@ def validate(argv: Sequence[str] | None) -> int:
     results = []
     for trained in networks:
         with cli.usage_errors():
-            options = cli.inference_options(args, trained.config.test_config)
+            options = inference_options(args, trained.config.test_config)
         results.append(validate_trained(trained, options))
     print(format_table(results))
     if args.output:

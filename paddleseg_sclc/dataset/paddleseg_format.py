@@ -97,23 +97,23 @@ def _open_image(path: Path, what: str) -> Iterator[Image.Image]:
     if not path.is_file():
         raise SclcError(f"{path}: {what} must be here, but there is no such file")
     try:
-        image = Image.open(path)
-        width, height = image.size
-        if width * height <= MAX_PIXELS:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise SclcError(
+                    f"{path}: {what} must have at most {MAX_PIXELS // 10**6} megapixels, "
+                    f"got {width}x{height}; cut it into patches first"
+                )
             image.load()
+    except SclcError:
+        raise
     except Exception as error:  # PIL raises anything from SyntaxError to struct.error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SclcError(
             f"{path}: {what} must be a readable PNG, JPEG, TIFF or BMP, but reading failed "
             f"({reason}); replace the file"
         ) from error
-    with image:
-        if width * height > MAX_PIXELS:
-            raise SclcError(
-                f"{path}: {what} must have at most {MAX_PIXELS // 10**6} megapixels, "
-                f"got {width}x{height}; cut it into patches first"
-            )
-        yield image
+    yield image
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:

@@ -97,14 +97,17 @@ class MSUNet(nn.Layer):
         Raises:
             ValueError: H or W is not a multiple of 16.
         """
-        _check_size(x.shape[2], x.shape[3])
+        if paddle.in_dynamic_mode():  # an export's sides may be free
+            _check_size(x.shape[2], x.shape[3])
         x = self.stage1(self.stem(x))
         branches = self.stage2(self.transition1([x]))
         branches = self.stage3(self.transition2(branches))
         branches = self.stage4(self.transition3(branches))
         x = self.bottom(branches[-1])
-        for step, skip in zip(self.decoder, reversed(branches), strict=True):
-            x = step(x, skip)
+        # By index: paddle.jit.to_static, which rewrites this code, knows neither `strict` nor
+        # `reversed`.
+        for i, step in enumerate(self.decoder):
+            x = step(x, branches[-1 - i])
         return [self.head(x)]
 
     def init_weight(self) -> None:
@@ -175,8 +178,7 @@ def _check_positive(**arguments: int) -> None:
 
 
 def _check_size(height: int, width: int) -> None:
-    # An export with free sizes traces with -1, and the exported network then checks nothing.
-    if (height % SIZE_DIVISOR == 0 and width % SIZE_DIVISOR == 0) or height < 0 or width < 0:
+    if height % SIZE_DIVISOR == 0 and width % SIZE_DIVISOR == 0:
         return
     nearest = " or ".join(
         f"{h}x{w}"

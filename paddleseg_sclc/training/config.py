@@ -155,8 +155,13 @@ def scalar_metrics() -> list[str]:
 def _check_name(name: Any, known: Any, where: str, what: str) -> None:
     if name in known:
         return
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))[:400]}"
+    by_lower_case = {str(k).lower(): k for k in known}
+    near = difflib.get_close_matches(str(name).lower(), by_lower_case, n=1, cutoff=0.5)
+    hint = (
+        f"did you mean {by_lower_case[near[0]]!r}?"
+        if near
+        else f"known are {', '.join(sorted(known))[:400]}"
+    )
     raise UsageError(f"{where}: there is no {what} {name!r}; {hint}")
 
 

@@ -19,7 +19,8 @@ from paddle import Tensor, nn
 from paddleseg_sclc.compat import compute_losses
 from paddleseg_sclc.errors import SclcError
 from paddleseg_sclc.evaluation import evaluate
-from paddleseg_sclc.inference.engine import InferenceOptions, Predictor
+from paddleseg_sclc.inference.engine import Predictor
+from paddleseg_sclc.inference.options import InferenceOptions
 from paddleseg_sclc.training.checkpoint import resume_checkpoint, save_checkpoint
 from paddleseg_sclc.training.data import make_loader
 from paddleseg_sclc.training.interrupt import stop_requests
@@ -132,6 +133,12 @@ class Trainer:
         Raises:
             SclcError: the loss is no longer finite, or something cannot be read or written.
         """
+        # The optimiser names its state when it first steps; names that start afresh are those of
+        # the checkpoint, whatever this process has trained before.
+        with paddle.utils.unique_name.guard():
+            return self._train(resume)
+
+    def _train(self, resume: Path | None) -> int:
         options = self.options
         iteration = self._resume(resume) if resume else 0
         columns = ["iteration", "lr", "loss", "seconds", *VALIDATION_METRICS]

@@ -7,7 +7,7 @@ from typing import Any
 import paddle
 
 from paddleseg_sclc.errors import UsageError
-from paddleseg_sclc.inference.engine import InferenceOptions
+from paddleseg_sclc.inference.options import InferenceOptions
 from paddleseg_sclc.training.config import Builder, check_data
 from paddleseg_sclc.training.loop import Trainer, TrainingOptions
 from paddleseg_sclc.training.run_folder import RunFolder

@@ -12,7 +12,8 @@ from prettytable import PrettyTable
 from paddleseg_sclc.dataset.paddleseg_format import CLASSES
 from paddleseg_sclc.evaluation import Evaluation, evaluate
 from paddleseg_sclc.files import atomic_path
-from paddleseg_sclc.inference.engine import InferenceOptions, Predictor
+from paddleseg_sclc.inference.engine import Predictor
+from paddleseg_sclc.inference.options import InferenceOptions
 from paddleseg_sclc.models.summary import count_macs, count_parameters
 from paddleseg_sclc.training.config import Builder, check_data, load_config
 from paddleseg_sclc.training.trained import Trained
