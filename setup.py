@@ -57,7 +57,6 @@ setup(
         "dev": ["ruff>=0.8", "mypy>=1.13", "lxml-stubs", "types-PyYAML", "types-tqdm"],
     },
     classifiers=[
-        "License :: OSI Approved :: MIT License",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",

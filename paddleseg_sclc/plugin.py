@@ -9,13 +9,15 @@ transforms, and stock `core.train`, `core.evaluate` and `core.predict` run (see 
 from paddleseg_sclc.errors import SclcError
 
 try:
+    # The two that want libraries of the system: OpenCV's plain wheel, which PaddleSeg asks for, a
+    # desktop's; Paddle an OpenMP runtime.
     import cv2  # noqa: F401
+    import paddle  # noqa: F401
 except ImportError as error:
-    # OpenCV's plain wheels, which PaddleSeg asks for, want a desktop's libraries.
+    reason = str(error).strip().splitlines()[-1]
     raise SclcError(
-        f"OpenCV does not load ({error}); on Debian or Ubuntu run "
-        "`apt-get install -y libgl1 libglib2.0-0 libgomp1`, or swap the wheel: "
-        "`pip uninstall -y opencv-python && pip install opencv-python-headless==4.5.5.64`"
+        f"OpenCV or Paddle does not load ({reason}); on Debian or Ubuntu run "
+        "`apt-get install -y libgl1 libglib2.0-0 libgomp1`"
     ) from error
 
 from paddleseg_sclc import compat
