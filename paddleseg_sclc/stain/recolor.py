@@ -1,0 +1,122 @@
+"""From the stains of one image to those of another, pixel by pixel: fast, and exact.
+
+Every byte is that of the plain formula in float64 (`Recolor.plain`). Most of the work is done in
+float32 by OpenCV, whose last bits depend on the machine (fused multiplications, the width of its
+vectors); a pixel so close to the middle between two intensities that these bits could decide is
+computed again in float64. So the result depends neither on the machine nor on the number of
+threads nor on where a strip or a tile begins.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paddleseg_sclc.stain.fit import StainFit
+from paddleseg_sclc.stain.optical_density import check_image, od_table
+
+# Pixels worked on at once: two float32 copies of their three channels stay in a core's cache.
+_STRIP_PIXELS = 2**15
+# Fewer pixels are not worth a second thread.
+_THREAD_PIXELS = 2**18
+# How far float32 may be off, in intensities: so much, and so much more for every unit of the sum
+# of the unmixing matrix's magnitudes. Over all 2 ** 24 colours, many matrices and OpenCV's several
+# instruction sets, a fifth of that was seen.
+_FLOAT32_ERROR = 8e-4, 6e-5
+
+
+def unmixing_matrix(stain_matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pseudo-inverse of a stain matrix, (3, 2): `concentrations = od @ it`."""
+    return np.linalg.pinv(stain_matrix)
+
+
+class Recolor:
+    """Turns pixels with the stains of `source` into pixels with the stains of `target`.
+
+    `concentrations = max(0, od @ pinv(source.stain_matrix)) * target.max / source.max`, then
+    `target.background * exp(-concentrations @ target.stain_matrix)`, rounded. `log_offset` is that
+    of the source's optical density (see `optical_density`).
+    """
+
+    def __init__(self, source: StainFit, target: StainFit, log_offset: int = 0) -> None:
+        scale = target.max_concentrations / source.max_concentrations
+        self._od, self._target_white = od_table(source.background, log_offset), target.background
+        self._unmix = unmixing_matrix(source.stain_matrix) * scale
+        self._mix = target.stain_matrix
+        base, slope = _FLOAT32_ERROR
+        self._doubt = base + slope * float(np.abs(self._unmix).sum())
+
+        # One table serves all channels: ln(background / I) = ln(255 / I) + ln(background / 255);
+        # what is brighter than the background is cut before.
+        self._brightest = (*source.background.tolist(), 0.0)
+        self._table = od_table(255, log_offset)[:, 0].astype(np.float32)
+        to_concentrations = np.zeros((3, 4), np.float32)
+        to_concentrations[:2, :3] = self._unmix.T
+        to_concentrations[:2, 3] = (
+            np.log((source.background + log_offset) / (255 + log_offset)) @ self._unmix
+        )
+        to_log = np.zeros((3, 4), np.float32)
+        to_log[:, :2] = -self._mix.T
+        to_log[:, 3] = np.log(target.background)
+        self._to_concentrations, self._to_log = to_concentrations, to_log
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image in the target's stains.
+
+        Large images are shared by as many threads as OpenCV uses (`cv2.setNumThreads`).
+
+        Args:
+            image: RGB uint8, (H, W, 3) or (n, 3); not changed.
+
+        Returns:
+            uint8 of the same shape.
+        """
+        pixels = np.ascontiguousarray(check_image(image)).reshape(1, -1, 3)
+        result = np.empty_like(pixels)
+        count = pixels.shape[1]
+        threads = max(1, min(cv2.getNumThreads(), count // _THREAD_PIXELS))
+        share = -(-count // threads)
+        parts = [slice(start, min(start + share, count)) for start in range(0, count, share)]
+        if len(parts) == 1:
+            self._recolor(pixels, result)
+        else:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                list(pool.map(lambda p: self._recolor(pixels[:, p], result[:, p]), parts))
+        return result.reshape(image.shape)
+
+    def plain(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what `__call__` returns, in float64 throughout, about fifty times as slow."""
+        od = np.stack([self._od[pixels[..., channel], channel] for channel in range(3)], axis=-1)
+        concentrations = np.maximum(od @ self._unmix, 0)
+        return np.rint(self._target_white * np.exp(-concentrations @ self._mix)).astype(np.uint8)
+
+    def _recolor(self, pixels: NDArray[np.uint8], result: NDArray[np.uint8]) -> None:
+        """Recolour (1, n, 3) pixels strip by strip into `result`."""
+        size = min(_STRIP_PIXELS, pixels.shape[1])
+        buffers = np.empty((2, 1, size, 3), np.float32)
+        doubtful = np.empty((1, size, 3), np.uint8)
+        for start in range(0, pixels.shape[1], size):
+            strip = pixels[:, start : start + size]
+            out = result[:, start : start + size]
+            length = strip.shape[1]
+            exact, other = buffers[:, :, :length]
+            cut = cv2.min(strip, self._brightest)
+            cv2.LUT(cut.reshape(1, -1), self._table, exact.reshape(1, -1))
+            cv2.transform(exact, self._to_concentrations, other)
+            cv2.threshold(other, 0, 0, cv2.THRESH_TOZERO, other)
+            cv2.transform(other, self._to_log, exact)
+            cv2.exp(exact, other)
+            # Rounded a little up and a little down: where that differs, float32 cannot tell.
+            above, below = out, doubtful[:, :length]
+            cv2.convertScaleAbs(other, above, 1, self._doubt)
+            cv2.convertScaleAbs(other, below, 1, -self._doubt)
+            self._settle(strip[0], above[0], below[0])
+
+    def _settle(
+        self, pixels: NDArray[np.uint8], above: NDArray[np.uint8], below: NDArray[np.uint8]
+    ) -> None:
+        """Compute again, in float64 and into `above`, the pixels where `above` is not `below`."""
+        open_ = np.flatnonzero((above != below).ravel()) // 3
+        if open_.size:
+            above[open_] = self.plain(pixels[open_])
