@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paddleseg_sclc.annotations.crossings import crossings
 from paddleseg_sclc.annotations.model import AREA_KINDS, Annotation, AnnotationSet, Finding
@@ -52,8 +53,8 @@ def _check_points(annotation: Annotation) -> Iterator[tuple]:
     repeated = int(repeated_points(annotation).sum())
     if repeated:
         yield "warning", "repeated-points", f"repeats {repeated} points that it has just been at"
-    if annotation.area == 0:
-        yield "error", "no-area", "an outline must have an area, got 0"
+    if is_flat(annotation.points):
+        yield "error", "no-area", "an outline must have an area, but its points lie on a line"
         return
     for ring in (annotation.points, *annotation.holes):
         met = crossings(ring)
@@ -71,7 +72,7 @@ def _check_place(annotation: Annotation, size: tuple[int, int] | None) -> Iterat
     x0, y0, x1, y1 = annotation.bounds
     outside = ((annotation.points < 0) | (annotation.points > size)).any(axis=1)
     extent = f"its points lie in x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
-    if x1 <= 0 or y1 <= 0 or x0 >= size[0] or y0 >= size[1]:
+    if lies_outside(annotation, size):
         text = f"must lie on the slide of {size[0]} x {size[1]}, but lies wholly outside: {extent}"
         yield "error", "outside", text
     elif outside.any():
@@ -86,6 +87,21 @@ def _check_groups(annotations: AnnotationSet) -> Iterator[Finding]:
             yield Finding(
                 "warning", "unused-group", f'group "{group.name}"', "has no annotation in it"
             )
+
+
+def is_flat(points: NDArray[np.float64]) -> bool:
+    """Whether points (n, 2) lie on one line, so that they outline nothing."""
+    away = points - points[0]
+    x, y = away[np.abs(away).sum(axis=1).argmax()]
+    return not (away[:, 0] * y - away[:, 1] * x).any()
+
+
+def lies_outside(annotation: Annotation, size: tuple[int, int]) -> bool:
+    """Whether no pixel of a slide of `size` (width, height) can lie within its bounds."""
+    if not len(annotation.points):
+        return False
+    x0, y0, x1, y1 = annotation.bounds
+    return x1 < 0 or y1 < 0 or x0 > size[0] or y0 > size[1]
 
 
 def repeated_points(annotation: Annotation) -> np.ndarray:

@@ -126,6 +126,7 @@ def write_annotations(
 def _needed(frame: SlideFrame | None, path: str | os.PathLike[str]) -> SlideFrame:
     if frame is None:
         raise UsageError(
-            f"{path}: NDPA counts nanometres from the centre of the glass; pass --slide"
+            f"{path}: NDPA counts nanometres from the centre of the glass, which a Hamamatsu slide "
+            "knows; pass --slide SLIDE.ndpi"
         )
     return frame

@@ -13,8 +13,10 @@ from paddleseg_sclc.annotations.labels import LabelMap, drawing_order
 from paddleseg_sclc.annotations.model import Annotation, AnnotationSet
 from paddleseg_sclc.annotations.scanline import Ints, Rule, Scanner, Spans, Winding
 
-# Rows that are worked on at once: bounds memory, whatever the size of the mask.
+# Rows that are worked on at once, and places where an edge meets a row: they bound memory,
+# whatever the size of the mask and however many outlines there are.
 BAND = 512
+MAX_CROSSINGS = 2_000_000
 
 
 def rasterize(
@@ -117,6 +119,11 @@ class MaskRaster:
     def _draw(self, mask: NDArray[np.uint8], column: int, row: int) -> None:
         """Draw into `mask`, whose first pixel is (column, row) of the grid."""
         height, width = mask.shape
+        half = height // 2
+        if half and self._scanner.crossings(row, row + height) > MAX_CROSSINGS:
+            self._draw(mask[:half], column, row)
+            self._draw(mask[half:], column, row + half)
+            return
         spans = self._scanner.spans((row, row + height), (column, column + width))
         spans = _united(spans, self._owner[spans.ring], self._sign[spans.ring])
         spans = _united(spans, self._layer[spans.ring], np.ones_like(spans.ring))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from paddleseg_sclc.annotations.check import repeated_points
+from paddleseg_sclc.annotations.check import is_flat, lies_outside, repeated_points
 from paddleseg_sclc.annotations.crossings import crossings
 from paddleseg_sclc.annotations.model import (
     AREA_KINDS,
@@ -68,6 +68,8 @@ def repair_annotations(
 def _mended(
     annotation: Annotation, size: tuple[int, int] | None
 ) -> tuple[Annotation | None, list[str]]:
+    if size is not None and lies_outside(annotation, size):
+        return None, ["dropped: it lies wholly outside the slide"]
     if annotation.kind not in AREA_KINDS:
         return _mended_points(annotation, size)
     done = []
@@ -88,7 +90,7 @@ def _mended(
             done.append("cut off at the edges of the slide")
     if len(annotation.points) < 3:
         return None, [*done, "dropped: fewer than 3 points are left"]
-    if annotation.area == 0:
+    if is_flat(annotation.points):
         return None, [*done, "dropped: it has no area"]
     return annotation, done
 
@@ -104,8 +106,6 @@ def _mended_points(
     inside = ((points >= 0) & (points <= size)).all(axis=1)
     if inside.all():
         return annotation, []
-    if not inside.any():
-        return None, ["dropped: it lies outside the slide"]
     left_out = f"{(~inside).sum()} points outside the slide are left out"
     return replace(annotation, points=points[inside]), [left_out]
 

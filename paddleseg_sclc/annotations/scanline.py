@@ -133,6 +133,11 @@ class Scanner:
         kept = inside & (column < end)
         return Spans(ring[kept], line[kept] % height + rows[0], column[kept], end[kept])
 
+    def crossings(self, row0: int, row1: int) -> int:
+        """How many times edges meet rows from `row0` to before `row1`: what `spans` works on."""
+        meets = np.minimum(self._row1, row1) - np.maximum(self._row0, row0)
+        return int(meets.clip(min=0).sum())
+
     def _edges_by_row(self, row0: int, row1: int) -> tuple[Ints, Ints]:
         """Each pair of an edge and a row from `row0` to before `row1` in which it counts."""
         active = np.flatnonzero((self._row0 < row1) & (self._row1 > row0))
