@@ -7,6 +7,7 @@ Whatever kills a run in between, the next one knows which files are not to be tr
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.files import atomic_path, make_folder
 
 _FOLDER = ".prepared"
+# How `files.atomic_path` calls a file until it is whole.
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[a-z]+)?")
 _README = (
     "What tools/prepare_dataset.py has finished. Without this folder it starts over; "
     "training does not need it.\n"
@@ -71,6 +74,7 @@ class Ledger:
             temporary.write_text(_README, encoding="utf-8")
         with open(self.folder / "lock", "w") as lock:
             _lock(lock.fileno(), self.root)
+            self._sweep()
             yield
 
     def finished(self, task: str, key: Mapping[str, Any]) -> Record | None:
@@ -109,6 +113,12 @@ class Ledger:
                 for name in self._files(path.stem):
                     self._remove_file(name)
                 path.unlink()
+
+    def _sweep(self) -> None:
+        """Remove the unfinished files of a run that was killed."""
+        for path in self.root.rglob(".*.part*"):
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def _path(self, task: str) -> Path:
         return self.folder / f"{task}.json"
@@ -156,6 +166,13 @@ def _lock(descriptor: int, root: Path) -> None:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """What tells a changed file from an unchanged one without reading it."""
-    status = path.stat()
+    """What tells a changed file from an unchanged one without reading it.
+
+    Raises:
+        SclcError: it is not there any more.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SclcError(f"{path}: cannot be read: {error.strerror or error}") from error
     return {"name": os.fspath(path.name), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -123,11 +123,18 @@ def median_mpp(rows: Sequence[PatchRow]) -> tuple[float, float]:
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file of any size."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(2**20):
-            digest.update(block)
+    """Checksum of a file of any size.
+
+    Raises:
+        SclcError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise SclcError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
 
 

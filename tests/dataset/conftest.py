@@ -71,12 +71,12 @@ STAR = [
 BLOCK = [(820, 500), (1200, 500), (1200, 900), (820, 900)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_slide():
     return write_slide
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_xml():
     return asap_xml
 

@@ -84,6 +84,17 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["holiday.jpg"]
 
 
+def test_unfinished_files_of_a_killed_run_are_swept(tmp_path):
+    ledger = Ledger(tmp_path)
+    with ledger.locked():
+        write(
+            tmp_path, "images/.case_a1.0a1b2c3d.part.png", "images/.mine.part.png", "images/a.png"
+        )
+    with ledger.locked():
+        names = sorted(p.name for p in (tmp_path / "images").iterdir())
+    assert names == [".mine.part.png", "a.png"]
+
+
 def _lock_and_report(root, queue):
     try:
         with Ledger(root).locked():
