@@ -12,6 +12,7 @@ spooled or written twice. A tile of one value is encoded once: all tiles like it
 import math
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -31,6 +32,9 @@ from paddleseg_sclc.slides.tile_codec import (
     pad_tile,
 )
 
+# The pixels of a tile, or the one value that all of them have, a number a channel.
+Pixels = np.ndarray | tuple[int, ...]
+
 
 @dataclass
 class _LevelInWork:
@@ -43,17 +47,16 @@ class _LevelInWork:
     offsets: np.ndarray
     byte_counts: np.ndarray
     # (row, column) -> pixels or one value, and the number of tiles of the finer level still to come
-    partial: dict[tuple[int, int], tuple[np.ndarray | tuple[int, ...], int]] = field(
-        default_factory=dict
-    )
+    partial: dict[tuple[int, int], tuple[Pixels, int]] = field(default_factory=dict)
 
 
 class PyramidWriter:
     """Writes one pyramid, fed with the tiles of level 0. Use it in a `with` block.
 
-    Each tile is written once; in row order at most two rows of tiles of each lower level wait in
-    memory. Tiles not written hold `fill`. Threads may write at the same time. The file appears
-    under its name when the block ends well, and not at all otherwise.
+    Each tile is written once; in row order at most one row of tiles of each lower level waits in
+    memory. Tiles not written hold `fill`. Threads may write at the same time, though only a fixed
+    order makes a fixed file. The file appears under its name when the block ends well, and not at
+    all otherwise.
 
     Args:
         path: the .tif to write.
@@ -134,6 +137,7 @@ class PyramidWriter:
     def __enter__(self) -> "PyramidWriter":
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._file = self._stack.enter_context(open(temporary, "wb"))
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
         self._file.write(b"\0" * HEADER_SIZE)
         return self
 
@@ -167,8 +171,7 @@ class PyramidWriter:
         _, _, width, height = self.tile_box(row, column)
         if isinstance(pixels, np.ndarray):
             self._check_tile(pixels, width, height)
-            pixels = pixels[:height, :width]
-            self._write(0, row, column, self._constant_of(pixels) or pixels)
+            self._write(0, row, column, *self._encoded(pixels[:height, :width]))
         else:
             self._write(0, row, column, (int(pixels),) * self.channels)
 
@@ -176,11 +179,18 @@ class PyramidWriter:
         """Write whole rows of tiles: (h, width[, 3]) uint8 from `y_l0` on, both on tile edges."""
         if y_l0 % self.tile or (pixels.shape[0] % self.tile and y_l0 + len(pixels) != self.height):
             raise ValueError(f"write_band: rows {y_l0} + {len(pixels)} must end on tiles")
-        for row in range(y_l0 // self.tile, math.ceil((y_l0 + len(pixels)) / self.tile)):
-            for column in range(self.columns):
-                x, y, width, height = self.tile_box(row, column)
-                part = pixels[y - y_l0 : y - y_l0 + height, x : x + width]
-                self.write_tile(row, column, part)
+        rows = range(y_l0 // self.tile, math.ceil((y_l0 + len(pixels)) / self.tile))
+        places = [(row, column) for row in rows for column in range(self.columns)]
+
+        def encoded(place: tuple[int, int]) -> tuple[Pixels, bytes]:
+            x, y, width, height = self.tile_box(*place)
+            part = pixels[y - y_l0 : y - y_l0 + height, x : x + width]
+            self._check_tile(part, width, height)
+            return self._encoded(part)
+
+        # Compressed side by side, written in order: the same pixels make the same file.
+        for place, (part, data) in zip(places, self._pool.map(encoded, places), strict=True):
+            self._write(0, *place, part, data)
 
     def _plan_levels(self) -> list[_LevelInWork]:
         levels = []
@@ -202,7 +212,7 @@ class PyramidWriter:
                 f"got {pixels.dtype} {pixels.shape}"
             )
 
-    def _constant_of(self, pixels: np.ndarray | tuple[int, ...]) -> tuple[int, ...] | None:
+    def _constant_of(self, pixels: Pixels) -> tuple[int, ...] | None:
         """The one value of all pixels, a number a channel, or None if they differ."""
         if isinstance(pixels, tuple):
             return pixels
@@ -211,31 +221,34 @@ class PyramidWriter:
             return None
         return tuple(np.atleast_1d(first).tolist()) if (pixels == first).all() else None
 
+    def _encoded(self, pixels: Pixels) -> tuple[Pixels, bytes]:
+        """A tile as one value, if it is, and its compressed bytes, if they are not shared."""
+        value = self._constant_of(pixels)
+        if value is not None:
+            return value, b""
+        assert isinstance(pixels, np.ndarray)
+        return pixels, self._encode(pad_tile(pixels, self.tile))
+
     def _write(
-        self, index: int, row: int, column: int, pixels: np.ndarray | tuple[int, ...]
+        self, index: int, row: int, column: int, pixels: Pixels, encoded: bytes = b""
     ) -> None:
         """Write a tile of any level and hand it down to the next."""
         level = self._levels[index]
-        if isinstance(pixels, tuple):
-            with self._lock:
-                if pixels not in self._shared:
-                    self._shared[pixels] = self._append(self._encode(self._solid(pixels)))
-                place = self._shared[pixels]
-        else:
-            encoded = self._encode(pad_tile(pixels, self.tile))
-            with self._lock:
-                place = self._append(encoded)
         with self._lock:
             if level.byte_counts[row, column]:
                 raise ValueError(f"write_tile: row {row}, column {column} was written before")
+            if isinstance(pixels, tuple):
+                if pixels not in self._shared:
+                    self._shared[pixels] = self._append(self._encode(self._solid(pixels)))
+                place = self._shared[pixels]
+            else:
+                place = self._append(encoded)
             level.offsets[row, column], level.byte_counts[row, column] = place
             done = self._hand_down(index, row, column, pixels)
         if done is not None:
-            self._write(index + 1, row // 2, column // 2, self._constant_of(done) or done)
+            self._write(index + 1, row // 2, column // 2, *self._encoded(done))
 
-    def _hand_down(
-        self, index: int, row: int, column: int, pixels: np.ndarray | tuple[int, ...]
-    ) -> np.ndarray | tuple[int, ...] | None:
+    def _hand_down(self, index: int, row: int, column: int, pixels: Pixels) -> Pixels | None:
         """Put a tile into its quarter of the next level's tile; returns that when complete.
 
         A tile of the next level stays a mere value for as long as all its parts are that value.

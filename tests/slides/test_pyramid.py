@@ -138,6 +138,14 @@ def test_bands_and_threads_write_the_same_pixels(tmp_path, tissue_image):
         np.testing.assert_array_equal(a.pages[0].asarray(), grey)
 
 
+def test_the_same_bands_make_the_same_file(tmp_path, tissue_image):
+    for name in ("a.tif", "b.tif"):
+        with PyramidWriter(tmp_path / name, 900, 700, 3, tile=64) as writer:
+            for y in range(0, 700, 64):
+                writer.write_band(y, tissue_image[y : y + 64])
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
 def test_beyond_4_gb_it_is_a_bigtiff(tmp_path, tissue_image):
     """The file has a hole of 5 GB in front of the tiles, which takes no space on disk."""
     path = tmp_path / "big.tif"
