@@ -106,3 +106,11 @@ def test_one_module_knows_openslide():
 def test_only_training_and_tools_touch_paddlesegs_config():
     users = {own_area(p) for p in files() if "paddleseg.cvlibs.Config" in imports(p)}
     assert users == {"training"}
+
+
+def test_the_check_says_what_is_installed():
+    command = [sys.executable, "-m", "paddleseg_sclc"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"paddleseg_sclc {paddleseg_sclc.__version__}" in result.stdout
+    assert "PaddleSeg 2.8.0" in result.stdout
+    assert result.stderr == ""
