@@ -18,7 +18,8 @@ def report(_: Sequence[str] | None) -> int:
     kind = "GPU" if paddle.is_compiled_with_cuda() else "CPU"
     print(
         f"paddleseg_sclc {__version__}, Python {platform.python_version()}, Paddle "
-        f"{paddle.__version__} ({kind}), PaddleSeg {paddleseg.__version__}, OpenCV {cv2.__version__}"
+        f"{paddle.__version__} ({kind}), PaddleSeg {paddleseg.__version__}, "
+        f"OpenCV {cv2.__version__}"
     )
     return 0
 
