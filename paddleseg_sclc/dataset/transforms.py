@@ -10,9 +10,9 @@
         - type: Normalize
 
 Importing this module registers the classes with PaddleSeg. Like PaddleSeg's own they take and
-return a dict with `img`, (H, W, C) float32 from 0 to 255, and the labels that `gt_fields` names, and
-draw from the global generators of Python and NumPy, whose seeds decide. The image keeps its size;
-labels move with it and are never interpolated. The classes stand before Normalize.
+return a dict with `img`, (H, W, C) float32 from 0 to 255, and the labels that `gt_fields` names,
+and draw from the global generators of Python and NumPy, whose seeds decide. The image keeps its
+size; labels move with it and are never interpolated. The classes stand before Normalize.
 """
 
 import random
