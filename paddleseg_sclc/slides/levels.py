@@ -14,7 +14,8 @@ class Level:
 
     `downsample_x` is the number of level-0 pixels a pixel of this level covers. A level whose
     size was rounded (12,501 -> 3,125) has the scale it was made with, 4, where
-    `openslide_downsample` is a ratio of sizes. `whole`: OpenSlide decodes the level as one piece.
+    `openslide_downsample` is a ratio of sizes. `piece_pixels` is what OpenSlide decodes at once:
+    a tile, or, `whole`, all of the level.
     """
 
     index: int
@@ -23,6 +24,7 @@ class Level:
     downsample_x: float
     downsample_y: float
     openslide_downsample: float
+    piece_pixels: int
     whole: bool
 
     @property
@@ -32,24 +34,21 @@ class Level:
 
 
 def choose_level(
-    levels: Sequence[Level], downsample: float, max_whole_pixels: int | None = None
+    levels: Sequence[Level], downsample: float, max_piece_pixels: int | None = None
 ) -> Level | None:
     """The coarsest level no coarser than wanted (1 % off counts as equal).
 
     Args:
         levels: of one slide, level 0 first.
         downsample: wanted, level-0 pixels to a pixel.
-        max_whole_pixels: levels that are decoded whole and have more pixels are passed over, for
-            a finer one.
+        max_piece_pixels: levels that are decoded in larger pieces are passed over, for a finer one.
 
     Returns:
         The level, or None if all that are fine enough were passed over.
     """
     fine = [level for level in levels if level.downsample <= downsample * 1.01] or [levels[0]]
     for level in sorted(fine, key=lambda level: -level.downsample):
-        if not level.whole or max_whole_pixels is None:
-            return level
-        if level.width * level.height <= max_whole_pixels:
+        if max_piece_pixels is None or level.piece_pixels <= max_piece_pixels:
             return level
     return None
 

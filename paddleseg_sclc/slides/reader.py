@@ -28,9 +28,9 @@ from paddleseg_sclc.slides.resampling import resample
 
 # What decodes the slides, for those who note versions.
 OPENSLIDE_VERSION: str = openslide.__library_version__
-# A level above this many pixels that OpenSlide can only decode whole is refused: keeping it takes
-# 3 bytes a pixel (0.8 GB), decoding it 7.
-MAX_WHOLE_LEVEL_PIXELS = 2**28
+# A level that OpenSlide can only decode in larger pieces (mostly: whole) is refused: keeping it
+# takes 3 bytes a pixel (0.8 GB), decoding it 7.
+MAX_PIECE_PIXELS = 2**28
 # Whole levels up to this size stay in OpenSlide's own cache; larger ones are kept here.
 _SMALL_LEVEL_PIXELS = 2**21
 _CACHE_BYTES = 64 * 2**20
@@ -44,8 +44,8 @@ class Slide:
     Args:
         path: a file that OpenSlide reads (NDPI, SVS, MIRAX, tiled TIFF, ...).
         mpp: micrometres a level-0 pixel, one number or (x, y), in place of the slide's own.
-        max_whole_level_pixels: the largest level that may be decoded whole and kept in memory
-            where the file allows nothing else (a level that is one JPEG without restart markers).
+        max_piece_pixels: the largest piece that may be decoded at once. A level that is one JPEG
+            without restart markers is one piece: it is decoded once and kept in memory.
 
     Raises:
         SclcError: no such file, not a slide, or a damaged one.
@@ -56,11 +56,11 @@ class Slide:
         self,
         path: str | os.PathLike[str],
         mpp: float | tuple[float, float] | None = None,
-        max_whole_level_pixels: int = MAX_WHOLE_LEVEL_PIXELS,
+        max_piece_pixels: int = MAX_PIECE_PIXELS,
     ) -> None:
         self.path = Path(path)
         self._given_mpp = None if mpp is None else checked_mpp(mpp)
-        self._max_whole_level_pixels = max_whole_level_pixels
+        self._max_piece_pixels = max_piece_pixels
         self._closed = False
         self._connect()
         handle = self._handle
@@ -234,19 +234,19 @@ class Slide:
         return f"Slide({str(self.path)!r}, {self.dimensions[0]} x {self.dimensions[1]})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Slide, (self.path, self._given_mpp, self._max_whole_level_pixels)
+        return Slide, (self.path, self._given_mpp, self._max_piece_pixels)
 
     def _choose_level(self, downsample: float) -> Level:
-        level = choose_level(self.levels, downsample, self._max_whole_level_pixels)
+        level = choose_level(self.levels, downsample, self._max_piece_pixels)
         if level is not None:
             return level
         level = choose_level(self.levels, downsample)
         assert level is not None
         raise SclcError(
-            f"{self.path}: level {level.index} ({level.width} x {level.height}) must be tiled or "
-            f"have restart markers, or at most {self._max_whole_level_pixels:,} pixels, got one "
-            "JPEG that can only be decoded whole; convert the slide to a tiled TIFF "
-            "(such as `vips tiffsave --tile --pyramid --compression jpeg`)"
+            f"{self.path}: level {level.index} ({level.width} x {level.height}) must have tiles or "
+            f"restart markers at most {self._max_piece_pixels:,} pixels apart, got "
+            f"{level.piece_pixels:,} that can only be decoded at once; convert the slide to a "
+            "tiled TIFF (such as `vips tiffsave --tile --pyramid --compression jpeg`)"
         )
 
     def _open_here(self) -> Any:
@@ -359,6 +359,7 @@ def _describe_level(handle: Any, index: int) -> Level:
         downsample_x=true_downsample(width_l0, width),
         downsample_y=true_downsample(height_l0, height),
         openslide_downsample=handle.level_downsamples[index],
+        piece_pixels=tile_width * tile_height,
         whole=tile_width >= width and tile_height >= height,
     )
 

@@ -60,7 +60,7 @@ def test_half_transparent_pixels_are_laid_on_white(monkeypatch):
         def read_region(self, corner, level, size):
             return Image.new("RGBA", size, (100, 0, 255, 51))
 
-    level = Level(0, 4, 4, 1.0, 1.0, 1.0, False)
+    level = Level(0, 4, 4, 1.0, 1.0, 1.0, 16, True)
     pixels = reader._read_rgb(Handle(), level, 0, 0, 4, 4)
     # 51 / 255 is a fifth: 100 / 5 + 255 * 4 / 5 = 224
     assert (pixels == [224, 204, 255]).all()
@@ -167,21 +167,23 @@ def test_a_level_that_is_one_jpeg_is_decoded_once(ndpi, monkeypatch, tissue_imag
 
 
 def test_a_level_too_large_to_decode_whole_is_refused(ndpi):
-    with Slide(ndpi, max_whole_level_pixels=200_000) as slide:
+    with Slide(ndpi, max_piece_pixels=200_000) as slide:
         slide.read_region(0, 0, 100, 100, downsample=2)
-        with pytest.raises(SclcError, match=r"level 0 \(900 x 700\).*at most 200,000 pixels"):
+        with pytest.raises(
+            SclcError, match=r"level 0 \(900 x 700\).*at most 200,000 pixels apart, got 630,000"
+        ):
             slide.read_region(0, 0, 100, 100)
 
 
 def test_a_finer_tiled_level_stands_in_for_one_that_is_too_large():
-    tiled = Level(0, 4000, 4000, 1.0, 1.0, 1.0, whole=False)
-    whole = Level(1, 2000, 2000, 2.0, 2.0, 2.0, whole=True)
+    tiled = Level(0, 4000, 4000, 1.0, 1.0, 1.0, 256 * 256, whole=False)
+    whole = Level(1, 2000, 2000, 2.0, 2.0, 2.0, 2000 * 2000, whole=True)
     levels = (tiled, whole)
     assert choose_level(levels, 2.0) is whole
-    assert choose_level(levels, 2.0, max_whole_pixels=10**6) is tiled
+    assert choose_level(levels, 2.0, max_piece_pixels=10**6) is tiled
     assert choose_level(levels, 1.9) is tiled
     assert choose_level(levels, 0.3) is tiled
-    assert choose_level((whole,), 2.0, max_whole_pixels=10**6) is None
+    assert choose_level((whole,), 2.0, max_piece_pixels=10**6) is None
 
 
 def test_scale_of_a_level_whose_size_was_rounded():
@@ -275,10 +277,10 @@ def test_forked_processes_share_a_slide(tiff):
 
 
 def test_a_slide_pickles_by_its_path(tiff):
-    slide = Slide(tiff, mpp=0.7, max_whole_level_pixels=123)
+    slide = Slide(tiff, mpp=0.7, max_piece_pixels=123_456)
     with slide, pickle.loads(pickle.dumps(slide)) as copy:
         assert copy.mpp == (0.7, 0.7)
-        assert copy._max_whole_level_pixels == 123
+        assert copy._max_piece_pixels == 123_456
         np.testing.assert_array_equal(_read_passed(copy), _read_passed(slide))
 
 
