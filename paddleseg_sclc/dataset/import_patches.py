@@ -3,8 +3,7 @@
 import csv
 import shutil
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,15 @@ from paddleseg_sclc.dataset.paddleseg_format import (
     write_info,
     write_list,
     write_sample,
+)
+from paddleseg_sclc.dataset.sides import SPLIT
+from paddleseg_sclc.dataset.split import (
+    Member,
+    Patch,
+    Side,
+    Split,
+    split_patients,
+    write_split,
 )
 from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.files import make_folder, write_error
@@ -48,8 +56,8 @@ def import_patches(
             size of its image.
         output: dataset folder; must not hold anything yet.
         groups: CSV of patch and group (patient); None takes each patch as its own group.
-        val_fraction: share of the patches for validation; whole groups are drawn by `seed`
-            until it is reached.
+        val_fraction: share of the patches for validation, as near as whole groups allow; the
+            sides are made alike in how much is tumour.
         val_groups: the groups to validate on, in place of a draw.
         seed: of the draw.
 
@@ -64,18 +72,21 @@ def import_patches(
         raise UsageError(f"{output}: holds something already; remove it or choose another folder")
     pairs = _find_pairs(images, masks)
     group_of = _read_groups(groups, list(pairs)) if groups else {name: name for name in pairs}
-    val_names = _draw(group_of, val_fraction, val_groups, seed)
-    _check_all(pairs.values())
+    shares = _tumour_shares(pairs)
+    patches = [Patch(name, group_of[name], shares[name]) for name in pairs]
+    split = _split(patches, val_fraction, val_groups, seed)
+    side_of = split.sides()
 
     make_folder(output.parent)
     part = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        sides: dict[bool, list[Sample]] = {True: [], False: []}
+        sides: dict[Side, list[Sample]] = {"train": [], "val": []}
         for name, pair in tqdm(pairs.items(), "import", unit="patch", disable=None, leave=False):
             image, mask = _read_pair(*pair)
-            sides[name in val_names].append(write_sample(part, name, image, mask))
-        write_list(part / TRAIN_LIST, part, sides[False])
-        write_list(part / VAL_LIST, part, sides[True])
+            sides[side_of[name]].append(write_sample(part, name, image, mask))
+        write_list(part / TRAIN_LIST, part, sides["train"])
+        write_list(part / VAL_LIST, part, sides["val"])
+        write_split(part / SPLIT, split)
         write_info(
             part,
             {
@@ -84,7 +95,6 @@ def import_patches(
                 "masks": str(masks),
                 "seed": seed,
                 "groups": group_of,
-                "val_groups": sorted({group_of[name] for name in val_names}),
             },
         )
         if output.exists():
@@ -94,7 +104,7 @@ def import_patches(
         raise write_error(output, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return _moved(sides[False], part, output), _moved(sides[True], part, output)
+    return _moved(sides["train"], part, output), _moved(sides["val"], part, output)
 
 
 def _moved(samples: Sequence[Sample], source: Path, target: Path) -> list[Sample]:
@@ -144,15 +154,19 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _check_all(pairs: Iterable[tuple[Path, Path]]) -> None:
-    faults = []
-    for pair in tqdm(list(pairs), "check", unit="patch", disable=None, leave=False):
+def _tumour_shares(pairs: Mapping[str, tuple[Path, Path]]) -> dict[str, float]:
+    """Read every pair, and give each mask's share of tumour; all faults are told at once."""
+    faults, shares = [], {}
+    for name, pair in tqdm(pairs.items(), "check", unit="patch", disable=None, leave=False):
         try:
-            _read_pair(*pair)
+            _, mask = _read_pair(*pair)
         except SclcError as error:
             faults.append(str(error))
+        else:
+            shares[name] = float(mask.mean())
     if faults:
         raise SclcError("\n".join(faults))
+    return shares
 
 
 def _read_pair(image_path: Path, mask_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -203,34 +217,30 @@ def _read_groups(path: Path, names: Sequence[str]) -> dict[str, str]:
     return {name: group_of[name] for name in names}
 
 
-def _draw(
-    group_of: Mapping[str, str], fraction: float, val_groups: Sequence[str] | None, seed: int
-) -> set[str]:
-    """Names of the samples to validate on."""
-    members = defaultdict(list)
-    for name, group in group_of.items():
-        members[group].append(name)
+def _split(
+    patches: Sequence[Patch], fraction: float, val_groups: Sequence[str] | None, seed: int
+) -> Split:
+    """The split whose fold 0 validates."""
+    groups = sorted({patch.patient for patch in patches})
     if val_groups is not None:
-        unknown = [group for group in val_groups if group not in members]
+        unknown = [group for group in val_groups if group not in groups]
         if unknown:
             raise UsageError(
                 f"--val-groups: must name groups, got {', '.join(unknown)}; groups are "
-                f"{', '.join(sorted(members))}"
+                f"{', '.join(groups)}"
             )
-        chosen = list(val_groups)
-    else:
-        order = np.random.default_rng(seed).permutation(sorted(members)).tolist()
-        chosen, count = [], 0
-        # The last group stays for training, whatever the fraction.
-        while fraction * len(group_of) - count > 1e-9 and len(chosen) < len(order) - 1:
-            chosen.append(order[len(chosen)])
-            count += len(members[chosen[-1]])
-    names = {name for group in chosen for name in members[group]}
-    if len(names) == len(group_of):
-        raise UsageError("split: some group must stay to train on, but all are for validation")
-    if not names and (fraction > 0 or val_groups):
-        raise UsageError(
-            "split: validation needs a second group, but all patches are of one; pass "
-            "--val-fraction 0 to train without validation"
+        if set(val_groups) == set(groups):
+            raise UsageError("--val-groups: some group must stay to train on, got all of them")
+        chosen = set(val_groups)
+        return Split(
+            tuple(Member(p.name, p.patient, 0 if p.patient in chosen else None) for p in patches)
         )
-    return names
+    if fraction == 0:
+        return Split(tuple(Member(p.name, p.patient, None) for p in patches))
+    if len(groups) < 2:
+        raise UsageError(
+            "--val-fraction: validation needs a second group, but all patches are of one; pass 0 "
+            "to train without validation"
+        )
+    # One of k folds is the share nearest to the one asked for that whole groups allow.
+    return split_patients(patches, max(2, min(round(1 / fraction), len(groups))), seed)
