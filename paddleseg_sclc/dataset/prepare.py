@@ -44,6 +44,7 @@ from paddleseg_sclc.dataset.split import write_split
 from paddleseg_sclc.dataset.variant_task import VariantTask, make_variants
 from paddleseg_sclc.dataset.versions import versions
 from paddleseg_sclc.errors import SclcError
+from paddleseg_sclc.slides.levels import checked_mpp
 
 LABELS = "labels.yml"
 Task = TypeVar("Task", SlideTask, VariantTask)
@@ -121,6 +122,8 @@ def prepare(options: PrepareOptions, progress: Progress | None = None) -> Prepar
     labels_file = _labels_file(options)
     labels = None if labels_file is None else read_labels(labels_file)
     check_labels(labels)
+    if options.mpp is not None:
+        checked_mpp(options.mpp)
     patients = {} if options.patients is None else read_patients(options.patients)
     sources, found = find_slides(options.slides, options.annotations, patients)
     check_options(options.split, len({source.patient for source in sources}))
