@@ -125,7 +125,7 @@ class Ground:
 
     def _lymphoid(self) -> tuple[Array, Array, Array]:
         depth = self._at_pixels(self.anatomy.top("lymphoid"))
-        return ramp(depth, 24), 0.48 + 0.08 * self.grain, 0.5 + 0.07 * self.grain
+        return ramp(depth, 24), 0.66 + 0.06 * self.grain, 0.46 + 0.05 * self.grain
 
     def _vessel(self) -> tuple[Array, Array, Array]:
         depth = self._at_pixels(self.anatomy.top("vessel"))
@@ -141,7 +141,7 @@ class Ground:
     def _tumour(self) -> tuple[Array, Array, Array]:
         anatomy = self.anatomy
         nest = ramp(self._at_pixels(np.minimum(anatomy.tumour, -anatomy.septum)), 3)
-        return nest, 0.48 + 0.09 * self.grain, 0.5 + 0.07 * self.grain
+        return nest, 0.46 + 0.09 * self.grain, 0.5 + 0.07 * self.grain
 
     def _necrosis(self) -> tuple[Array, Array, Array]:
         anatomy = self.anatomy

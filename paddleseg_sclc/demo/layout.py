@@ -121,7 +121,7 @@ def random_shape(
 # kind: (shapes in a box of one square millimetre, least and greatest radius, roughness). Much of
 # it is as dark as tumour, so that colour alone does not tell tumour from the rest.
 _FURNITURE = {
-    "lymphoid": (3.0, (60.0, 230.0), 0.12),
+    "lymphoid": (3.2, (60.0, 240.0), 0.12),
     "cartilage": (0.5, (110.0, 230.0), 0.1),
     "gland": (1.2, (70.0, 190.0), 0.15),
     "bronchus": (0.5, (70.0, 170.0), 0.22),

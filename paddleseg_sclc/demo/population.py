@@ -49,7 +49,7 @@ def settle(kind: CellKind, anatomy: Anatomy, seed: int, box: tuple[float, ...]) 
 def _density(kind: CellKind, anatomy: Anatomy) -> Array:
     """Share of the places for a kind of cell that are taken, at the nodes of the fields."""
     if kind is nuclei.TUMOUR:
-        return ramp(anatomy.nest - 2, 2) * (0.95 + 0.06 * anatomy.noise(18, 60.0))
+        return ramp(anatomy.nest - 2, 2) * (0.97 + 0.05 * anatomy.noise(18, 60.0))
     if kind is nuclei.DEBRIS:
         return ramp(anatomy.necrosis, 20) * (0.25 + 0.12 * anatomy.noise(19, 50.0))
     if kind is nuclei.EPITHELIUM:

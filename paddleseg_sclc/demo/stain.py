@@ -34,10 +34,10 @@ class Stain:
 
 def random_stain(rng: np.random.Generator) -> Stain:
     """A stain as it varies from laboratory to laboratory and from day to day."""
-    matrix = REFERENCE_MATRIX + rng.normal(size=(2, 3)) * [[0.045], [0.035]]
+    matrix = REFERENCE_MATRIX + rng.normal(size=(2, 3)) * [[0.04], [0.035]]
     matrix = np.clip(matrix, 0.03, None)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    strength = np.exp(rng.normal(size=2) * [0.2, 0.16])
+    strength = np.exp(rng.normal(size=2) * [0.23, 0.18])
     light = 246 - rng.gamma(1.5, 3.0) - rng.uniform(0, 4, size=3)
     blur, noise = rng.uniform(0.35, 0.7), rng.uniform(1.0, 2.6)
     return Stain(matrix, strength, light, float(blur), float(noise))
