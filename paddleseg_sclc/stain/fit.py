@@ -1,6 +1,5 @@
 """What a fit finds out about the stains of an image or a slide: ten numbers, as JSON."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,11 +134,13 @@ def finite_array(values: Any, shape: tuple[int, ...], name: str) -> NDArray[np.f
         ValueError: they are of another shape, or not all finite numbers.
     """
     array = np.asarray(values, dtype=object)
-    # Strings and booleans would pass as numbers.
+    # Strings and booleans would pass as numbers, and integers may be too large for a float.
     plain = all(
-        isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        isinstance(value, (int, float, np.number))
+        and not isinstance(value, bool)
+        and abs(value) < 1e9
         for value in array.ravel()
     )
-    if array.shape != shape or not plain or not all(map(math.isfinite, array.ravel())):
+    if array.shape != shape or not plain:
         raise ValueError(f"{name}: must be finite numbers of shape {shape}, got {str(values)[:80]}")
     return array.astype(np.float64)

@@ -34,8 +34,8 @@ _SHADE = np.bincount(_LEVEL_OF, np.arange(256)) / np.bincount(_LEVEL_OF)
 _KEY = [(_LEVEL_OF * LEVELS**power).view(np.float64) for power in (2, 1, 0)]
 _BAND_PIXELS = 2**16
 _CHUNK_PIXELS = 2**20
-# The background is a broad average: it is looked for on every fourth of the rows.
-_LIGHT_STEP = 4
+# The background is a broad average: so many times fewer pixels are looked at for it.
+_LIGHT_SHARE = 4
 
 
 class ColorHistogram:
@@ -72,9 +72,8 @@ class ColorHistogram:
         self.pixels += pixels.shape[0] * pixels.shape[1]
         light_step = 1
         if max_pixels is not None:
-            step = -(-pixels.shape[0] * pixels.shape[1] // max_pixels)
-            pixels = pixels[:: min(step, pixels.shape[0])]
-            light_step = min(_LIGHT_STEP, pixels.shape[0])
+            pixels = pixels[:: _step(pixels, max_pixels)]
+            light_step = _step(pixels, max(1, max_pixels // _LIGHT_SHARE))
         self._count_colors(pixels)
         self._count_light(pixels[::light_step])
 
@@ -155,6 +154,12 @@ def weighted_percentile(
     ordered, counts = values[order], weights[order]
     middle = np.cumsum(counts) - counts / 2
     return float(np.interp(percentile / 100 * counts.sum(), middle, ordered))
+
+
+def _step(pixels: NDArray[np.uint8], most: int) -> int:
+    """Every which row has to be taken so that about `most` pixels remain."""
+    height, width = pixels.shape[:2]
+    return min(-(-height * width // most), height)
 
 
 def _write_keys(pixels: NDArray[np.uint8], keys: NDArray[np.int64]) -> None:

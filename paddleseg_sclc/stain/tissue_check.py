@@ -14,12 +14,14 @@ _MIN_PIXELS = 100
 # Ink of pens is left out where it is more than this share of what is coloured; where it is more
 # than half, the fit is refused.
 _SOME_INK, _MUCH_INK = 0.02, 0.5
-_MIN_SPREAD = 0.05
+_MIN_SPREAD = 0.1
 # Two stains spread the colours in a plane: so many times as wide in it as across it.
 _MIN_PLANE = 1.5
 _MIN_ANGLE = 5.0
-# Of the optical density in red to that in blue. Hematoxylin has 1 to 2.5, eosin 0.3 to 1.
-_HEMATOXYLIN, _EOSIN = (0.8, 4.0), (0.1, 1.15)
+# Bounds of the optical density in red, to that in blue and to that in green. Published
+# hematoxylins have 1 to 2.5 and 0.5 to 1, eosins 0.3 to 1 and 0.05 to 0.5.
+_HEMATOXYLIN = {"blue": (0.8, 4.0), "green": (0.3, 1.4)}
+_EOSIN = {"blue": (0.1, 1.15), "green": (0.0, 0.8)}
 
 
 def find_tissue(
@@ -90,15 +92,16 @@ def check_stains(
             f"{where}: the two stains must be at least {_MIN_ANGLE:g} degrees apart, got "
             f"{angle:.1f}; {remedy}"
         )
-    red_to_blue = stain_matrix[:, 0] / np.maximum(stain_matrix[:, 2], 1e-3)
-    for name, ratio, (least, most) in zip(
-        ("hematoxylin", "eosin"), red_to_blue, (_HEMATOXYLIN, _EOSIN), strict=True
+    for name, (red, green, blue), bounds in zip(
+        ("hematoxylin", "eosin"), stain_matrix, (_HEMATOXYLIN, _EOSIN), strict=True
     ):
-        if not least <= ratio <= most:
-            raise TissueError(
-                f"{where}: red to blue optical density of {name} must be from {least} to {most}, "
-                f"got {ratio:.2f}; {remedy}"
-            )
+        for channel, other in (("blue", blue), ("green", green)):
+            ratio, (least, most) = red / max(other, 1e-3), bounds[channel]
+            if not least <= ratio <= most:
+                raise TissueError(
+                    f"{where}: red to {channel} optical density of {name} must be from {least} "
+                    f"to {most}, got {ratio:.2f}; {remedy}"
+                )
     extents = np.sqrt(np.linalg.eigvalsh((od * weights) @ od.T / weights.sum())[::-1])
     plane = float(extents[1] / max(extents[2], 1e-9))
     if plane < _MIN_PLANE:
