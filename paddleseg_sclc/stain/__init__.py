@@ -5,7 +5,7 @@ normalizer.fit(image)                       # or fit_blocks(blocks) for a slide
 normalized = normalizer.transform(patch)
 """
 
-from paddleseg_sclc.stain.fit import StainFit, median_fit
+from paddleseg_sclc.stain.fit import StainFit
 from paddleseg_sclc.stain.histogram import ColorHistogram
 from paddleseg_sclc.stain.jitter import jitter_stains
 from paddleseg_sclc.stain.macenko import MacenkoNormalizer
@@ -32,7 +32,6 @@ __all__ = [
     "concentrations",
     "estimate_stain_matrix",
     "jitter_stains",
-    "median_fit",
     "od_to_rgb",
     "rgb_to_od",
     "separate",

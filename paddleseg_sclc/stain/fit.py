@@ -1,5 +1,6 @@
 """What a fit finds out about the stains of an image or a slide: ten numbers, as JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,30 +73,21 @@ class StainFit:
         except ValueError as error:
             raise SclcError(f"{where}: {error}") from error
 
+    @classmethod
+    def median(cls, fits: Sequence["StainFit"]) -> "StainFit":
+        """Return the element-wise median of one fit or more, its rows brought back to norm 1."""
+        matrix = np.median([fit.stain_matrix for fit in fits], axis=0)
+        return cls.of(
+            matrix / np.linalg.norm(matrix, axis=1, keepdims=True),
+            np.median([fit.max_concentrations for fit in fits], axis=0),
+            np.rint(np.median([fit.background for fit in fits], axis=0)),
+        )
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StainFit) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash(str(self.to_dict()))
-
-
-def median_fit(fits: "list[StainFit]") -> StainFit:
-    """Return the element-wise median of fits, its rows brought back to norm 1.
-
-    Args:
-        fits: one of each image or slide of a training set, one or more.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if not fits:
-        raise ValueError("fits: must have at least one, got none")
-    matrix = np.median([fit.stain_matrix for fit in fits], axis=0)
-    return StainFit.of(
-        matrix / np.linalg.norm(matrix, axis=1, keepdims=True),
-        np.median([fit.max_concentrations for fit in fits], axis=0),
-        np.rint(np.median([fit.background for fit in fits], axis=0)),
-    )
 
 
 def check_stain_matrix(stain_matrix: ArrayLike) -> NDArray[np.float64]:
@@ -136,9 +128,9 @@ def finite_array(values: Any, shape: tuple[int, ...], name: str) -> NDArray[np.f
     array = np.asarray(values, dtype=object)
     # Strings and booleans would pass as numbers, and integers may be too large for a float.
     plain = all(
-        isinstance(value, (int, float, np.number))
+        isinstance(value, (int, float, np.integer, np.floating))
         and not isinstance(value, bool)
-        and abs(value) < 1e9
+        and -1e9 < value < 1e9
         for value in array.ravel()
     )
     if array.shape != shape or not plain:

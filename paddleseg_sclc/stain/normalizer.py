@@ -3,7 +3,7 @@
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
@@ -128,6 +128,20 @@ class StainNormalizer(ABC):
     def with_source(self: AnyNormalizer, fit: Any) -> AnyNormalizer:
         """Return a copy that transforms from a given fit, such as that of the patch's slide."""
         return copy.copy(self)._use(self._check_fit(fit, "fit"))
+
+    def with_median_target(self: AnyNormalizer, fits: Sequence[Any]) -> AnyNormalizer:
+        """Return an unfitted copy whose target is the element-wise median of fits.
+
+        Args:
+            fits: one of each image or slide of a training set, one or more.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not fits:
+            raise ValueError("fits: must have at least one, got none")
+        median = self.fit_type.median([self._check_fit(fit, "fits") for fit in fits])
+        return type(self)(**self.options(), target=median)
 
     def transform(self, image: Any) -> NDArray[np.uint8]:
         """Bring an image from the fitted source to the target.

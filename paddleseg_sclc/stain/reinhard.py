@@ -1,5 +1,6 @@
 """Reinhard et al., Color transfer between images, IEEE CG&A 21(5), 2001, in CIE Lab."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,14 @@ class LabFit:
             return cls.of(figures["mean"], figures["deviation"])
         except ValueError as error:
             raise SclcError(f"{where}: {error}") from error
+
+    @classmethod
+    def median(cls, fits: Sequence["LabFit"]) -> "LabFit":
+        """Return the element-wise median of one fit or more."""
+        return cls.of(
+            np.median([fit.mean for fit in fits], axis=0),
+            np.median([fit.deviation for fit in fits], axis=0),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LabFit) and self.to_dict() == other.to_dict()

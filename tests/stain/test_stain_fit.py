@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from paddleseg_sclc.errors import SclcError
-from paddleseg_sclc.stain import StainFit, median_fit
+from paddleseg_sclc.stain import StainFit
 
 GOOD = {
     "stain_matrix": [[0.6, 0.8, 0.0], [0.0, 0.8, 0.6]],
@@ -60,12 +60,7 @@ def test_the_median_is_taken_element_by_element():
         {**GOOD, "max_concentrations": [4, 3], "background": [250, 250, 250]},
         {**GOOD, "max_concentrations": [3, 9], "background": [251, 240, 200]},
     ]
-    fit = median_fit([StainFit.from_dict(figures) for figures in (GOOD, *others)])
+    fit = StainFit.median([StainFit.from_dict(figures) for figures in (GOOD, *others)])
     assert fit.max_concentrations.tolist() == [3, 3]
     assert fit.background.tolist() == [251, 250, 250]
     np.testing.assert_allclose(fit.stain_matrix, GOOD["stain_matrix"])
-
-
-def test_the_median_of_none_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
-        median_fit([])

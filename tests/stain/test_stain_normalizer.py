@@ -122,6 +122,19 @@ def test_with_source_leaves_the_normaliser_alone(he_image):
 
 
 @ALL
+def test_the_target_may_be_the_median_of_fits(kind, he_image):
+    fits = [kind().fit(part).source for part in np.array_split(he_image, 3)]
+    normalizer = kind().fit(he_image).with_median_target(fits)
+    assert normalizer.source is None
+    figures = [fit.to_dict() for fit in fits]
+    last = list(figures[0])[-1]  # the background, or the deviation
+    expected = np.median([each[last] for each in figures], axis=0)
+    np.testing.assert_allclose(normalizer.target.to_dict()[last], expected, atol=0.5)
+    with pytest.raises(ValueError, match="at least one"):
+        kind().with_median_target([])
+
+
+@ALL
 def test_unfitted_it_says_so(kind, he_image):
     with pytest.raises(ValueError, match="must be fitted"):
         kind().transform(he_image)

@@ -7,7 +7,6 @@ from paddleseg_sclc.stain import (
     VahadaneNormalizer,
     concentrations,
     estimate_stain_matrix,
-    median_fit,
     separate,
     stain_angles,
 )
@@ -125,7 +124,7 @@ def test_real_patches_come_out_in_the_stains_of_the_target(patches):
 def test_the_median_of_the_fits_of_parts_is_close_to_the_fit_of_all(he_image):
     parts = [VahadaneNormalizer().fit(part).source for part in np.array_split(he_image, 4)]
     whole = VahadaneNormalizer().fit(he_image).source
-    assert stain_angles(median_fit(parts).stain_matrix, whole.stain_matrix).max() < 0.5
+    assert stain_angles(StainFit.median(parts).stain_matrix, whole.stain_matrix).max() < 0.5
 
 
 def test_separated_stains_multiply_to_the_image(he_image):
