@@ -49,9 +49,21 @@ class Anatomy(Fields):
         warp_x, warp_y = self.warped
         x = across + np.float32(0.6) * (warp_x - self.x[None, :].astype(np.float32))
         y = along + np.float32(0.6) * (warp_y - self.y[:, None].astype(np.float32))
-        walls, value = voronoi_walls(self.seed, 300, NEST_UM, x, y * np.float32(0.55), gaps=0.45)
+        walls, value = self._walls("tumour", 300, NEST_UM, x, y * np.float32(0.55), gaps=0.45)
         width = 3 + 4 * self.noise(12, 130.0) + 3 * (value > 0.9)
         return (width - walls).astype(np.float32)
+
+    def _walls(
+        self, kind: str, channel: int, pitch: float, x: Array, y: Array, gaps: float = 0.0
+    ) -> tuple[Array, Array]:
+        """Tessellation of a kind of tissue; 0 where that is far."""
+        walls, value = np.zeros_like(x), np.zeros_like(x)
+        part = self.around(kind, 40.0)
+        if part is not None:
+            walls[part], value[part] = voronoi_walls(
+                self.seed, channel, pitch, x[part], y[part], gaps
+            )
+        return walls, value
 
     def _slits(self, channel: int, across_um: float, along_um: float, width: Array) -> Array:
         """Slits that follow the flow: the zero lines of noise stretched along it."""
@@ -96,7 +108,7 @@ class Anatomy(Fields):
         """Air spaces of lung."""
         if not self.has("lung"):
             return self.depth("lung")
-        walls, _ = voronoi_walls(self.seed, 310, ALVEOLUS_UM, *self.warped, gaps=0.42)
+        walls, _ = self._walls("lung", 310, ALVEOLUS_UM, *self.warped, gaps=0.42)
         thickness = 3.6 + 1.6 * self.noise(13, 50.0)
         air = np.minimum(walls - thickness, self.depth("lung"))
         return np.minimum(air, -self.solid - 12).astype(np.float32)
@@ -104,7 +116,7 @@ class Anatomy(Fields):
     @cached_property
     def acinus(self) -> Array:
         """Distance from the walls of the acini of glands."""
-        return voronoi_walls(self.seed, 320, ACINUS_UM, *self.warped)[0]
+        return self._walls("gland", 320, ACINUS_UM, *self.warped)[0]
 
     @cached_property
     def empty(self) -> Array:

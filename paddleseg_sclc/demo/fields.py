@@ -63,6 +63,20 @@ class Fields:
         """How far inside shapes of a kind, in micrometres, with a rough edge."""
         return self._depth_and_tint(kind)[0]
 
+    def around(self, kind: str, reach: float) -> tuple[slice, slice] | None:
+        """Rows and columns of the nodes up to `reach` um from shapes of a kind, None for none.
+
+        Three nodes more on each side, for interpolation.
+        """
+        near = self.depth(kind) > -reach
+        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+        if not len(rows):
+            return None
+        return (
+            slice(max(rows[0] - 3, 0), rows[-1] + 4),
+            slice(max(columns[0] - 3, 0), columns[-1] + 4),
+        )
+
     def tint(self, kind: str) -> Array:
         """Tint of the shape that is nearest."""
         return self._depth_and_tint(kind)[1]

@@ -9,6 +9,9 @@ from paddleseg_sclc.demo.anatomy import Anatomy
 from paddleseg_sclc.demo.fields import ramp
 from paddleseg_sclc.demo.noise import Array, lookup
 
+# No tissue is painted farther out of its shape than this.
+_REACH_UM = 14.0
+
 
 @dataclass(frozen=True)
 class View:
@@ -56,13 +59,20 @@ class Ground:
 
     def __init__(self, anatomy: Anatomy, view: View):
         self.anatomy, self.view = anatomy, view
-        self.grain = self._grain()
+        self._all_grain = self._make_grain()
+        self._window = np.s_[:, :]
 
     def _at_pixels(self, field: Array) -> Array:
-        return self.anatomy.at(field, *self.view.centres)
+        """A field at the pixels of the window being painted."""
+        x, y = self.view.centres
+        return self.anatomy.at(field, x[self._window[1]], y[self._window[0]])
 
-    def _grain(self) -> Array:
-        """Fine irregularity of everything, features of 1.2 um."""
+    @property
+    def grain(self) -> Array:
+        """Fine irregularity of everything, features of 1.2 um, in the window being painted."""
+        return self._all_grain[self._window]
+
+    def _make_grain(self) -> Array:
         x, y = ((side * (1 / 1.2)).astype(np.float32) for side in self.view.centres)
         return lookup(self.anatomy.seed, 4, *np.meshgrid(x, y))
 
@@ -79,12 +89,25 @@ class Ground:
             "necrosis": self._necrosis,
         }
         for kind, painter in painters.items():
-            if self.anatomy.has(kind):
+            if self.anatomy.has(kind) and self._look_at(kind):
                 weight, hematoxylin, eosin = painter()
-                out[..., 0] += weight * (hematoxylin - out[..., 0])
-                out[..., 1] += weight * (eosin - out[..., 1])
+                part = out[self._window]
+                part[..., 0] += weight * (hematoxylin - part[..., 0])
+                part[..., 1] += weight * (eosin - part[..., 1])
+        self._window = np.s_[:, :]
         out *= (1 - ramp(self._at_pixels(self.anatomy.empty), 2.0))[..., None]
         return np.maximum(out, 0)
+
+    def _look_at(self, kind: str) -> bool:
+        """Make the pixels that a kind of tissue may reach the window; False if there are none."""
+        reached = self.anatomy.around(kind, _REACH_UM)
+        if reached is None:
+            return False
+        x, y = self.view.centres
+        columns = np.searchsorted(x, self.anatomy.x[reached[1]][[0, -1]], "left")
+        rows = np.searchsorted(y, self.anatomy.y[reached[0]][[0, -1]], "left")
+        self._window = np.s_[rows[0] : rows[1], columns[0] : columns[1]]
+        return bool(rows[1] > rows[0] and columns[1] > columns[0])
 
     def thickness(self) -> Array:
         """Factor on all stain: the section is not even, and here and there folded; (H, W)."""

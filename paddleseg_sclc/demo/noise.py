@@ -74,9 +74,12 @@ def interpolate(
         whole = np.floor(position)
         node = whole.astype(np.int64) - (first + 1)
         weights = _bspline_weights((position - whole).astype(np.float32))
-        total = out[node] * weights[0][:, None]
+        total = out[node]
+        total *= weights[0][:, None]
         for k in range(1, 4):
-            total += out[node + k] * weights[k][:, None]
+            part = out[node + k]
+            part *= weights[k][:, None]
+            total += part
         out = np.ascontiguousarray(total.T)
     return out
 

@@ -23,8 +23,9 @@ print(digest.hexdigest())
 @pytest.mark.parametrize("mpp", [0.46, 0.92, 2.0, 5.0])
 def test_regions_join_without_a_seam(everything, mpp):
     x, y, width, height = (round(side / mpp) for side in (180, 210, 420, 400))
-    whole, mask = everything.render(x, y, width, height, mpp), everything.mask(
-        x, y, width, height, mpp
+    whole, mask = (
+        everything.render(x, y, width, height, mpp),
+        everything.mask(x, y, width, height, mpp),
     )
     split_x, split_y = width // 3, height // 2
     for left, w in ((0, split_x), (split_x, width - split_x)):
