@@ -25,7 +25,7 @@ class Outcome(str, Enum):
     """By which fit an image was normalised."""
 
     OWN_FIT = "by its own fit"
-    GIVEN_FIT = "by the given fit"
+    GIVEN_FIT = "by the fit of its slide"
     UNCHANGED = "left as it is"
 
 

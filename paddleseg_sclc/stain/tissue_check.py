@@ -48,7 +48,7 @@ def find_tissue(
         raise TissueError(
             f"{where}: stained tissue must be at least {_MIN_SHARE:.1%} and {_MIN_PIXELS} of the "
             f"pixels to fit stains, got {share:.2%} ({count:.0f} of {weights.sum():.0f} looked "
-            "at); use the fit of the whole slide"
+            "at); use the fit of its slide"
         )
     if exclude_ink:
         tissue = _without_ink(od, weights, tissue, where)
@@ -58,7 +58,7 @@ def find_tissue(
     if spread < _MIN_SPREAD:
         raise TissueError(
             f"{where}: the tissue's optical density must vary by at least {_MIN_SPREAD} to fit "
-            f"stains, got {spread:.3f}: it is one flat colour; use the fit of the whole slide"
+            f"stains, got {spread:.3f}: it is one flat colour; use the fit of its slide"
         )
     grey = float(weights[tissue][_is_grey(inside, 0.1)].sum() / counts.sum())
     if grey > 0.5:
@@ -86,7 +86,7 @@ def check_stains(
         TissueError: they are not: the image shows one stain, other stains, or only noise.
     """
     angle = float(stain_angles(stain_matrix[:1], stain_matrix[1:])[0])
-    remedy = "use the fit of the whole slide, or give an image that shows both stains in focus"
+    remedy = "use the fit of a region or slide that shows both stains in focus"
     if angle < _MIN_ANGLE:
         raise TissueError(
             f"{where}: the two stains must be at least {_MIN_ANGLE:g} degrees apart, got "
@@ -124,7 +124,7 @@ def _without_ink(
     if share > _MUCH_INK:
         raise TissueError(
             f"{where}: most of what is coloured must have colours of H&E, got {share:.0%} that "
-            "have not (ink, grey, another stain); leave it out, or use the fit of the whole slide"
+            "have not (ink, grey, another stain); leave it out, or use the fit of its slide"
         )
     return tissue & ~ink
 
