@@ -79,9 +79,20 @@ def slide_layout(
             outlined.append((necrosis, plan))
     pieces = [random_shape(rng, "tissue", width / 2, height / 2, 0.36 * side, 0.14)]
     # The tissue reaches beyond every tumour, or the tumour would be cut where it is outlined.
-    pieces += [replace(t, kind="tissue", radius=1.15 * t.radius + 0.03 * side) for t in tumours]
-    shapes = (*(shape for shape, _ in outlined), *pieces, *furnish(rng, width, height))
+    pieces += [replace(t, kind="tissue", radius=1.25 * t.radius + 0.03 * side) for t in tumours]
+    around = [_follicle(rng, tumour) for tumour in tumours for _ in range(rng.integers(0, 3))]
+    inside = (shape for shape, _ in outlined)
+    shapes = (*inside, *around, *pieces, *furnish(rng, width, height))
     return Layout(shapes, *tissue_habits(rng)), outlined
+
+
+def _follicle(rng: Rng, tumour: Shape) -> Shape:
+    """A lymphoid aggregate that leans on a tumour, as dark as it."""
+    edge = tumour.outline(64)[rng.integers(64)]
+    outward = edge - [tumour.x, tumour.y]
+    radius = tumour.radius * float(rng.uniform(0.3, 0.55))
+    x, y = edge + outward / np.linalg.norm(outward) * 0.7 * radius
+    return random_shape(rng, "lymphoid", float(x), float(y), radius)
 
 
 def _place_tumour(
