@@ -36,6 +36,8 @@ _SMALL_LEVEL_PIXELS = 2**21
 _CACHE_BYTES = 64 * 2**20
 # Source pixels held at once while a large area is shrunk.
 _BLOCK_PIXELS = 2**24
+# A lenient read gives up on a part of this side that holds damaged data.
+_DAMAGED_SIDE = 256
 
 
 class Slide:
@@ -156,12 +158,26 @@ class Slide:
         return self.read_box(x_l0, y_l0, width * scale_x, height * scale_y, (width, height))
 
     def read_box(
-        self, x_l0: float, y_l0: float, width_l0: float, height_l0: float, size: tuple[int, int]
+        self,
+        x_l0: float,
+        y_l0: float,
+        width_l0: float,
+        height_l0: float,
+        size: tuple[int, int],
+        lenient: bool = False,
     ) -> np.ndarray:
         """Read a rectangle of level 0 as `size` (width, height) pixels, the aspect kept or not.
 
         The coarsest level that is at least as fine as asked is read and resampled without
         aliasing (see `resampling.py`). Neighbouring rectangles fit without a seam.
+
+        Args:
+            x_l0: left edge in level-0 pixels.
+            y_l0: top edge in level-0 pixels.
+            width_l0: in level-0 pixels.
+            height_l0: in level-0 pixels.
+            size: (width, height) of the result.
+            lenient: what cannot be decoded is white, instead of an error.
 
         Returns:
             (height, width, 3) uint8 RGB; white where the slide is transparent or ends.
@@ -175,12 +191,22 @@ class Slide:
         step_y = box[3] / level.downsample_y / size[1]
 
         def read(x: int, y: int, width: int, height: int) -> np.ndarray:
-            return self.read_level(level.index, x, y, width, height)
+            return self.read_level(level.index, x, y, width, height, lenient)
 
         return resample(read, (x_lvl, y_lvl), (step_x, step_y), size, _BLOCK_PIXELS)
 
-    def read_level(self, level: int, x_lvl: int, y_lvl: int, width: int, height: int) -> np.ndarray:
+    def read_level(
+        self,
+        level: int,
+        x_lvl: int,
+        y_lvl: int,
+        width: int,
+        height: int,
+        lenient: bool = False,
+    ) -> np.ndarray:
         """Read pixels of one level as they are stored; white beyond its edges.
+
+        `lenient`: what cannot be decoded is white, instead of an error.
 
         Returns:
             (height, width, 3) uint8 RGB.
@@ -193,7 +219,8 @@ class Slide:
         if shape.whole and shape.width * shape.height > _SMALL_LEVEL_PIXELS:
             inside = self._whole_level(shape)[top:bottom, left:right]
         else:
-            inside = self._read_stored(shape, left, top, right - left, bottom - top)
+            read = self._read_what_can_be if lenient else self._read_stored
+            inside = read(shape, left, top, right - left, bottom - top)
         if inside.shape[:2] == (height, width):
             return inside.copy() if inside.base is not None else inside
         padded = np.full((height, width, 3), 255, np.uint8)
@@ -280,6 +307,24 @@ class Slide:
             ) from error
         finally:
             alone.close()
+
+    def _read_what_can_be(
+        self, level: Level, x: int, y: int, width: int, height: int
+    ) -> np.ndarray:
+        """As `_read_stored`, but damaged parts, down to about a tile, are white."""
+        try:
+            return self._read_stored(level, x, y, width, height)
+        except SclcError:
+            pixels = np.full((height, width, 3), 255, np.uint8)
+            if max(width, height) <= _DAMAGED_SIDE:
+                return pixels
+            half_x, half_y = math.ceil(width / 2), math.ceil(height / 2)
+            for top in range(0, height, half_y):
+                for left in range(0, width, half_x):
+                    size = min(half_x, width - left), min(half_y, height - top)
+                    part = self._read_what_can_be(level, x + left, y + top, *size)
+                    pixels[top : top + size[1], left : left + size[0]] = part
+            return pixels
 
     def _whole_level(self, level: Level) -> np.ndarray:
         """A level that is decoded as one piece: decoded once, then kept. (H, W, 3) uint8."""

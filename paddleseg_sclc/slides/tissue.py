@@ -67,6 +67,8 @@ class TissueMap:
 def find_tissue(slide: Slide, mpp: float = THUMBNAIL_MPP) -> TissueMap:
     """Find the tissue of a slide on a thumbnail of about `mpp` micrometres a pixel.
 
+    Damaged parts of the slide count as glass.
+
     Raises:
         SclcError: the slide says no mpp, or cannot be read.
     """
@@ -75,7 +77,7 @@ def find_tissue(slide: Slide, mpp: float = THUMBNAIL_MPP) -> TissueMap:
     area = (width * own_x / mpp) * (height * own_y / mpp)
     mpp *= max(1.0, (area / _MAX_THUMBNAIL_PIXELS) ** 0.5)
     size = max(1, round(width * own_x / mpp)), max(1, round(height * own_y / mpp))
-    thumbnail = slide.read_box(0, 0, width, height, size)
+    thumbnail = slide.read_box(0, 0, width, height, size, lenient=True)
     return TissueMap(detect_tissue(thumbnail, mpp), width / size[0], height / size[1])
 
 

@@ -340,6 +340,30 @@ def test_after_a_corrupt_tile_the_rest_is_still_read(tmp_path, tissue_image):
                     np.testing.assert_array_equal(region, tissue_image[y : y + 128, x : x + 128])
 
 
+def test_a_lenient_read_loses_no_more_than_what_is_damaged(tmp_path, tissue_image):
+    path = tmp_path / "corrupt.tif"
+    tifffile.imwrite(
+        path, tissue_image, tile=(128, 128), photometric="rgb", compression="zlib", metadata=None
+    )
+    with tifffile.TiffFile(path) as file:
+        offset, count = file.pages[0].dataoffsets[18], file.pages[0].databytecounts[18]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + count] = b"\xff" * count
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        with pytest.raises(SclcError, match="damaged"):
+            slide.read_box(0, 0, 900, 700, (900, 700))
+        pixels = slide.read_box(0, 0, 900, 700, (900, 700), lenient=True)
+    lost = (pixels != tissue_image).any(axis=2)
+    assert lost[256:384, 256:384].mean() > 0.9
+    assert (pixels[lost] == 255).all()
+    rows, columns = np.nonzero(lost)
+    # What was given up are parts of at most 256 pixels that the tile reaches into.
+    assert rows.min() > 0 and rows.max() < 384 + 256
+    assert columns.min() > 0 and columns.max() < 384 + 256
+    assert lost.mean() < 0.3
+
+
 def test_names_with_blanks_and_chinese_characters(tmp_path, tiff):
     path = tmp_path / "病例 七 (副本).tif"
     path.write_bytes(Path(tiff).read_bytes())
