@@ -20,11 +20,11 @@ from paddleseg_sclc.dataset.normalize_items import Item, find_items
 from paddleseg_sclc.dataset.parallel import default_jobs
 from paddleseg_sclc.dataset.stain_sheet import write_stain_sheet
 from paddleseg_sclc.dataset.stain_target import make_normalizer
-from paddleseg_sclc.errors import UsageError
+from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.stain import METHODS, StainNormalizer
 
 MEDIAN = "median"
-PREVIEW = "preview.png"
+PREVIEW = "stain_preview.png"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -120,6 +120,8 @@ def run(argv: Sequence[str] | None) -> int:
         normalized = normalize_files(items, args.output, options, progress)
     report(items, normalized, args.output)
     if args.save_fit is not None:
+        if normalized.normalizer.source is None:
+            raise SclcError(f"{args.save_fit}: not written: there is no fit to save")
         normalized.normalizer.save(args.save_fit)
     if args.preview:
         write_stain_sheet(args.output / PREVIEW, items, normalized.normalizer)

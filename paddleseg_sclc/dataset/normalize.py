@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from paddleseg_sclc.errors import SclcError
 from paddleseg_sclc.slides.pyramid import PyramidWriter
 from paddleseg_sclc.slides.reader import Slide
 from paddleseg_sclc.slides.tile_codec import Compression
@@ -60,8 +61,8 @@ def sample_slide(slide: Slide, mpp: float = FIT_MPP) -> Iterator[NDArray[np.uint
         mpp: micrometres a pixel of the blocks; a coarser slide is read as it is.
 
     Yields:
-        (256, 256, 3) uint8 RGB, 144 at most. Blocks of one value, which were not scanned, are
-        left out.
+        (256, 256, 3) uint8 RGB, 144 at most. Blocks of one value, which were not scanned, and
+        damaged ones are left out.
     """
     own_x, own_y = slide.mpp
     downsample = max(mpp / own_x, 1.0), max(mpp / own_y, 1.0)
@@ -78,7 +79,10 @@ def sample_slide(slide: Slide, mpp: float = FIT_MPP) -> Iterator[NDArray[np.uint
     for chosen in (_spread(inside, _TISSUE_BLOCKS), _spread(outside, _GLASS_BLOCKS)):
         for cell in chosen:
             corner = cell.x * side_x, cell.y * side_y
-            block = slide.read_region(*corner, _FIT_SIDE, _FIT_SIDE, downsample)
+            try:
+                block = slide.read_region(*corner, _FIT_SIDE, _FIT_SIDE, downsample)
+            except SclcError:  # damaged here; a sample does without
+                continue
             if block.min() < block.max():
                 yield block
 

@@ -1,6 +1,7 @@
 """What colours are normalised to: a name, a file of figures, an image or a slide."""
 
 from pathlib import Path
+from typing import Any
 
 from paddleseg_sclc.dataset.normalize import fit_slide
 from paddleseg_sclc.dataset.paddleseg_format import read_image
@@ -33,7 +34,8 @@ def make_normalizer(
     """
     if method not in METHODS:
         raise UsageError(f"method: must be {' or '.join(METHODS)}, got {method!r}")
-    kind, path = METHODS[method], Path(target)
+    kind: Any = METHODS[method]
+    path = Path(target)
     if target in BUILT_IN:
         return kind(target=target)
     if not path.is_file():

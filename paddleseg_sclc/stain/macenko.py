@@ -66,12 +66,7 @@ class MacenkoNormalizer(StainMatrixNormalizer):
             "exclude_ink": self._exclude_ink,
         }
 
-    def fit_of(self, histogram: ColorHistogram, where: str = "image") -> StainFit:
-        """Return the fit of what was counted, without keeping it.
-
-        Raises:
-            TissueError: it shows too little stained tissue, or no H&E.
-        """
+    def _fit(self, histogram: ColorHistogram, where: str) -> StainFit:
         white = find_background(self._background, histogram)
         colors = histogram.colors()
         od = colors.od(white)

@@ -69,12 +69,8 @@ class StainNormalizer(ABC):
         """Return the arguments of the constructor but `target`, as JSON holds them."""
 
     @abstractmethod
-    def fit_of(self, histogram: ColorHistogram, where: str = "image") -> Any:
-        """Return the fit of what was counted, without keeping it.
-
-        Raises:
-            TissueError: too little stained tissue was seen.
-        """
+    def _fit(self, histogram: ColorHistogram, where: str) -> Any:
+        """Return the fit of one pixel or more."""
 
     @abstractmethod
     def _make_map(self) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -118,6 +114,16 @@ class StainNormalizer(ABC):
             TissueError: they show too little stained tissue, or no H&E.
         """
         return self.fit_histogram(histogram_of(blocks, max_pixels), where)
+
+    def fit_of(self, histogram: ColorHistogram, where: str = "image") -> Any:
+        """Return the fit of what was counted, without keeping it.
+
+        Raises:
+            TissueError: it shows too little stained tissue, or no H&E.
+        """
+        if histogram.pixels == 0:
+            raise TissueError(f"{where}: must show tissue, got nothing but what was not scanned")
+        return self._fit(histogram, where)
 
     def fit_histogram(
         self: AnyNormalizer, histogram: ColorHistogram, where: str = "image"

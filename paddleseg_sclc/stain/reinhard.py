@@ -97,12 +97,7 @@ class ReinhardNormalizer(StainNormalizer):
         """Return the arguments of the constructor but `target`: there are none."""
         return {}
 
-    def fit_of(self, histogram: ColorHistogram, where: str = "image") -> LabFit:
-        """Return the fit of what was counted, without keeping it.
-
-        Raises:
-            TissueError: it shows too little stained tissue, one colour, or grey.
-        """
+    def _fit(self, histogram: ColorHistogram, where: str) -> LabFit:
         colors = histogram.colors()
         tissue = find_tissue(colors, colors.od(np.full(3, 255.0)), where)
         rgb = colors.rgb[:, tissue].T.astype(np.float32)[None] / np.float32(255)
