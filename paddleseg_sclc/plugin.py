@@ -21,10 +21,11 @@ except ImportError as error:
     ) from error
 
 from paddleseg_sclc import compat
+from paddleseg_sclc.dataset import transforms
 from paddleseg_sclc.losses import DiceCELoss
 from paddleseg_sclc.metrics import METRICS, register_metric
 from paddleseg_sclc.models import MSUNet
 
 compat.apply_patches()
 
-__all__ = ["METRICS", "DiceCELoss", "MSUNet", "register_metric"]
+__all__ = ["METRICS", "DiceCELoss", "MSUNet", "register_metric", "transforms"]

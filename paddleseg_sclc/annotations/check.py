@@ -32,7 +32,7 @@ def check_annotations(
     for index, annotation in enumerate(annotations):
         where = annotations.where(index)
         found = [*_check_points(annotation), *_check_place(annotation, size)]
-        twin = first_with.setdefault(_shape_key(annotation), index)
+        twin = first_with.setdefault(shape_key(annotation), index)
         if twin != index:
             found.append(("warning", "duplicate", f"has the same points as annotation {twin}"))
         findings += [Finding(severity, code, where, text) for severity, code, text in found]
@@ -110,7 +110,8 @@ def repeated_points(annotation: Annotation) -> np.ndarray:
     return (points == np.roll(points, 1, axis=0)).all(axis=1)
 
 
-def _shape_key(annotation: Annotation) -> bytes:
+def shape_key(annotation: Annotation) -> bytes:
+    """Alike for annotations of one kind with the same points and holes."""
     return annotation.kind.encode() + b"".join(
         ring.tobytes() + b"|" for ring in (annotation.points, *annotation.holes)
     )

@@ -31,7 +31,13 @@ from paddleseg_sclc.annotations.model import (
     Kind,
     as_points,
 )
-from paddleseg_sclc.annotations.parsing import clean_text, parse_color, read_bytes, shown
+from paddleseg_sclc.annotations.parsing import (
+    check_elements,
+    clean_text,
+    parse_color,
+    read_bytes,
+    shown,
+)
 from paddleseg_sclc.annotations.problems import Problems
 from paddleseg_sclc.errors import SclcError
 
@@ -89,6 +95,8 @@ def parse_geojson(data: bytes, path: Path, *, lenient: bool = False) -> Annotati
 
 
 def _load(data: bytes, path: Path) -> Any:
+    check_elements(data.count(b"[") + data.count(b"{"), path)
+
     def refuse(text: str) -> None:
         raise ValueError(f"a number must be finite, got {text}")
 

@@ -64,13 +64,13 @@ def drawing_order(
 ) -> list[tuple[int, int]]:
     """(index of an annotation, value) in the order of drawing, each over those before it."""
     labels = labels or paper_labels(annotations)
+    if labels is None:
+        return [(index, PAPER_VALUE) for index in range(len(annotations))]
     drawn = [
         (index, value)
         for index in range(len(annotations))
-        if (value := value_of(annotations, index, labels)) is not None
+        if (value := labels.value_of(annotations, index)) is not None
     ]
-    if labels is None:
-        return drawn
     if not labels.order:
         return sorted((pair for pair in drawn if pair[1] > 0), key=lambda pair: pair[1])
     place = {name: position for position, name in enumerate(labels.order)}
@@ -98,7 +98,10 @@ def read_labels(path: str | os.PathLike[str]) -> LabelMap:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(read_bytes(path))
+        data = read_bytes(path)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data)):
+            raise UsageError(f"{path}: a label file must have no aliases (`*name`); write it out")
+        content = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
         raise UsageError(f"{path}: a label file must be YAML, got: {line}") from error

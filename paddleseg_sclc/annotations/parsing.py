@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
@@ -13,8 +14,10 @@ from lxml import etree
 from paddleseg_sclc.annotations.model import MAX_COORDINATE
 from paddleseg_sclc.errors import SclcError
 
-# Camelyon's largest file has 8 MB. A file of this size holds some four million points.
-MAX_BYTES = 256 * 2**20
+# Camelyon's largest file has 8 MB. A file of this size holds some two million points.
+MAX_BYTES = 128 * 2**20
+# Elements of XML or lists of JSON: each takes 100 bytes and more of memory.
+MAX_ELEMENTS = 6_000_000
 MAX_NAME = 1000
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -90,8 +93,10 @@ def xml_elements(data: bytes, tags: tuple[str, ...], where: object) -> Iterator[
         SclcError: not well-formed XML, or with a DOCTYPE.
     """
     root_tag(data, where)
+    data = _as_utf8(data, where)
+    check_elements(data.count(b"<"), where)
     events = etree.iterparse(
-        io.BytesIO(_as_utf8(data, where)),
+        io.BytesIO(data),
         events=("end",),
         tag=tags,
         resolve_entities=False,
@@ -111,6 +116,19 @@ def xml_elements(data: bytes, tags: tuple[str, ...], where: object) -> Iterator[
                 del parent[0]
     except etree.XMLSyntaxError as error:
         raise SclcError(f"{where}: must be well-formed XML, got: {error.msg}") from error
+
+
+def check_elements(count: int, where: object) -> None:
+    """Refuse documents that would fill the memory.
+
+    Raises:
+        SclcError: there are more than MAX_ELEMENTS.
+    """
+    if count > MAX_ELEMENTS:
+        raise SclcError(
+            f"{where}: an annotation file must have at most {MAX_ELEMENTS:,} elements, got some "
+            f"{count:,}; split it"
+        )
 
 
 def parse_number(text: str | None, limit: float = MAX_COORDINATE) -> float:
@@ -140,7 +158,8 @@ def clean_text(text: object) -> str:
 
 def shown(text: object) -> str:
     """A value from a file as it goes into a message: quoted, short, on one line."""
-    text = str(text)
+    if not isinstance(text, str):
+        text = reprlib.repr(text)
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 

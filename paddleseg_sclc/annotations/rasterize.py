@@ -44,10 +44,8 @@ def rasterize(
     Raises:
         ValueError: an unknown rule, or even-odd with `asap`.
     """
-    mask = np.empty((grid.height, grid.width), np.uint8)
-    for row, band in MaskRaster(annotations, grid, labels, rule, winding).bands():
-        mask[row : row + len(band)] = band
-    return mask
+    raster = MaskRaster(annotations, grid, labels, rule, winding)
+    return raster.window(0, 0, grid.width, grid.height)
 
 
 class MaskRaster:

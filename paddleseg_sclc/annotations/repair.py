@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from paddleseg_sclc.annotations.check import is_flat, lies_outside, repeated_points
+from paddleseg_sclc.annotations.check import is_flat, lies_outside, repeated_points, shape_key
 from paddleseg_sclc.annotations.crossings import crossings
 from paddleseg_sclc.annotations.model import (
     AREA_KINDS,
@@ -51,14 +51,14 @@ def repair_annotations(
         if finding.code in _READ_RIGHT
     ]
     kept: list[Annotation] = []
-    seen: list[Annotation] = []
+    seen: set[tuple[bytes, str | None]] = set()
     for index, annotation in enumerate(annotations):
         where = annotations.where(index)
         mended, done = _mended(annotation, size)
-        copy = replace(annotation, name="", object_id="")
-        if mended is not None and copy in seen:
+        key = shape_key(annotation), annotation.group
+        if mended is not None and key in seen:
             mended, done = None, ["dropped: a copy of another one"]
-        seen.append(copy)
+        seen.add(key)
         changes += [f"{where}: {text}" for text in done]
         if mended is not None:
             kept.append(mended)

@@ -94,6 +94,7 @@ def test_label_files(tmp_path):
         ("lables: {a: 1}", "`labels` and `order`"),
         ("[1, 2]", "`labels` and `order`"),
         ("a: [", "must be YAML"),
+        ("x: &x [1]\nlabels: [*x, *x]", "no aliases"),
         ("!!python/object/apply:os.system ['true']", "must be YAML"),
     ]:
         path.write_text(text)

@@ -70,6 +70,14 @@ def test_large_files_are_refused_before_they_are_read(tmp_path, monkeypatch):
         read_annotations(path)
 
 
+def test_small_files_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_ELEMENTS", 1000)
+    with pytest.raises(SclcError, match="at most 1,000 elements"):
+        read(tmp_path, "<ASAP_Annotations>" + "<a/>" * 2000 + "</ASAP_Annotations>")
+    with pytest.raises(SclcError, match="at most 1,000 elements"):
+        read(tmp_path, "[" + "[]," * 2000 + "[]]", ".json")
+
+
 def test_files_that_are_no_files(tmp_path):
     for path in (tmp_path / "missing.xml", tmp_path):
         with pytest.raises(SclcError, match="cannot be read"):

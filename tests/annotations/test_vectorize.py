@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -6,7 +8,8 @@ from paddleseg_sclc.annotations.asap import read_asap, write_asap
 from paddleseg_sclc.annotations.crossings import crossings
 from paddleseg_sclc.annotations.geojson import read_geojson, write_geojson
 from paddleseg_sclc.annotations.grid import Grid
-from paddleseg_sclc.annotations.model import signed_area
+from paddleseg_sclc.annotations.keyhole import join_holes
+from paddleseg_sclc.annotations.model import AnnotationSet, signed_area
 from paddleseg_sclc.annotations.rasterize import rasterize
 from paddleseg_sclc.annotations.trace import trace
 from paddleseg_sclc.annotations.vectorize import vectorize
@@ -56,6 +59,18 @@ def test_nor_through_files(tmp_path):
         write_geojson(tmp_path / "a.geojson", vectorize(mask, grid, GROUPS))
         again = read_geojson(tmp_path / "a.geojson")
         np.testing.assert_array_equal(rasterize(again, grid, rule="centre"), mask)
+
+
+def test_outlines_placed_otherwise_lose_pixels_under_asap():
+    """What the placing is for: along pixels' edges or half a pixel off, the mask differs."""
+    mask = next(m for m in random_masks(7, 30) if min(m.shape) > 20)
+    edges = vectorize(mask, Grid(mask.shape[1], mask.shape[0]), GROUPS)
+    for shift in (0.0, 0.5):
+        moved = AnnotationSet(
+            tuple(replace(a, points=join_holes(a.points, a.holes) - shift, holes=()) for a in edges)
+        )
+        drawn = rasterize(moved, Grid(mask.shape[1], mask.shape[0]))
+        assert (drawn != mask).sum() > 5
 
 
 def test_outlines_for_asap_draw_the_mask_enlarged_at_level_0():
