@@ -4,13 +4,28 @@ The same seed gives the same samples with the same on-line transforms, whatever 
 workers, and a resumed run goes on with the sample that the stopped one would have drawn next.
 """
 
+import multiprocessing
 import random
+import signal
+import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from typing import Any
 
+import cv2
 import numpy as np
 import paddle
-from paddle.io import BatchSampler, DataLoader, Dataset
+from paddle import Tensor
+from paddle.io import Dataset
+
+from paddleseg_sclc.errors import SclcError
 
 
 class SeededDataset(Dataset):
@@ -36,11 +51,19 @@ class SeededDataset(Dataset):
         position, index = key
         random.seed(f"{self.seed}-{position}")
         np.random.seed(random.getrandbits(32))
-        sample = self.dataset[index]
+        try:
+            sample = self.dataset[index]
+        except Exception as error:  # whatever a transform or a vanished file raises
+            files = getattr(self.dataset, "file_list", None)
+            where = files[index][0] if files else f"sample {index}"
+            raise SclcError(
+                f"{where}: the image and its mask must be readable and fit the config's "
+                f"transforms, got {type(error).__name__}: {_last_line(error)}"
+            ) from error
         return {name: sample[name] for name in ("img", "label", "edge") if name in sample}
 
 
-class SampleStream(BatchSampler):
+class SampleStream:
     """Batches of an endless stream of shuffled epochs.
 
     Epoch after epoch is drawn without replacement and without a gap: no image is dropped where
@@ -67,7 +90,6 @@ class SampleStream(BatchSampler):
         rank: int = 0,
         num_ranks: int = 1,
     ) -> None:
-        # The parent's constructor wants a dataset; what DataLoader reads of it is set here.
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.iters = iters
@@ -75,7 +97,6 @@ class SampleStream(BatchSampler):
         self.start_iter = start_iter
         self.rank = rank
         self.num_ranks = num_ranks
-        self.drop_last = False
 
     def __len__(self) -> int:
         return self.iters - self.start_iter
@@ -95,8 +116,12 @@ class SampleStream(BatchSampler):
 
 def make_loader(
     dataset: Any, batch_size: int, iters: int, seed: int, start_iter: int = 0, num_workers: int = 0
-) -> DataLoader:
-    """A loader over the rest of the stream; each batch is a dict of `img`, `label` (and `edge`)."""
+) -> Iterator[dict[str, Tensor]]:
+    """Batches of the rest of the stream: dicts of `img`, `label` (and `edge`).
+
+    Raises:
+        SclcError: a sample cannot be read or transformed; names its file.
+    """
     stream = SampleStream(
         len(dataset),
         batch_size,
@@ -106,9 +131,64 @@ def make_loader(
         paddle.distributed.get_rank(),
         paddle.distributed.get_world_size(),
     )
-    return DataLoader(
-        SeededDataset(dataset, seed),
-        batch_sampler=stream,
-        num_workers=num_workers,
-        return_list=True,
-    )
+    seeded = SeededDataset(dataset, seed)
+    ahead = max(1, 2 * num_workers)
+    pending: deque[Future[dict[str, Any]]] = deque()
+    pool = _make_pool(seeded, num_workers)
+    try:
+        for keys in stream:
+            pending.append(pool.submit(_load_batch, keys))
+            if len(pending) > ahead:
+                yield _to_tensors(pending.popleft().result())
+        while pending:
+            yield _to_tensors(pending.popleft().result())
+    except BrokenExecutor as error:
+        raise SclcError(
+            f"--num_workers {num_workers}: a loading process died, maybe for want of memory; use "
+            "fewer, and go on with --resume_model auto"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make_pool(dataset: SeededDataset, num_workers: int) -> Executor:
+    """What loads batches: processes, or one thread where there are none.
+
+    Not Paddle's own loader: where a sample raises, it waits for ever.
+    """
+    if num_workers == 0:
+        return ThreadPoolExecutor(1, initializer=_start_thread, initargs=(dataset,))
+    # Forked, so that the dataset need not be pickled; nothing that loads touches the device.
+    fork = multiprocessing.get_context("fork")
+    return ProcessPoolExecutor(num_workers, fork, initializer=_start_process, initargs=(dataset,))
+
+
+# The dataset of a loading thread or process.
+_loading = threading.local()
+
+
+def _start_thread(dataset: SeededDataset) -> None:
+    _loading.dataset = dataset
+
+
+def _start_process(dataset: SeededDataset) -> None:
+    _loading.dataset = dataset
+    # Ctrl-C reaches the whole group; the training process decides when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # As many threads again in every process would only get in one another's way.
+    cv2.setNumThreads(1)
+
+
+def _load_batch(keys: list[tuple[int, int]]) -> dict[str, Any]:
+    samples = [_loading.dataset[key] for key in keys]
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def _to_tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: paddle.to_tensor(array) for name, array in arrays.items()}
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else "no reason given"

@@ -4,7 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from paddleseg_sclc.training.data import SampleStream, SeededDataset
+from paddleseg_sclc.errors import SclcError
+from paddleseg_sclc.training.data import SampleStream, SeededDataset, make_loader
 
 
 def batches(n=5, size=2, iters=10, seed=0, **kwargs):
@@ -59,3 +60,37 @@ def test_transforms_are_seeded_by_position_not_by_order():
     assert dataset[(5, 1)]["img"][:2] != first["img"][:2]
     assert SeededDataset(Noise(), seed=8)[(4, 1)] != first
     assert set(first) == {"img"}
+
+
+class Images:
+    """A dataset whose second image has vanished."""
+
+    file_list = (("a.png", "a_mask.png"), ("b.png", "b_mask.png"))
+
+    def __init__(self, broken=True):
+        self.broken = broken
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index == 1 and self.broken:
+            raise AttributeError("'NoneType' object has no attribute 'astype'")
+        return {"img": np.full((3, 2, 2), index, np.float32), "label": np.zeros((2, 2), np.uint8)}
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_sample_that_cannot_be_read_is_named_and_does_not_hang(num_workers):
+    with pytest.raises(SclcError) as caught:
+        list(make_loader(Images(), 1, 4, seed=0, num_workers=num_workers))
+    assert str(caught.value).startswith("b.png: the image and its mask must be readable")
+    assert "\n" not in str(caught.value)
+
+
+def test_workers_change_nothing():
+    alone, helped = (
+        [batch["img"].numpy() for batch in make_loader(Images(False), 2, 3, 0, num_workers=n)]
+        for n in (0, 2)
+    )
+    np.testing.assert_array_equal(alone, helped)
+    assert len(alone) == 3
