@@ -20,7 +20,9 @@ from paddleseg_sclc.dataset.extract import CutOptions
 from paddleseg_sclc.dataset.parallel import default_jobs
 from paddleseg_sclc.dataset.prepare import Prepared, PrepareOptions, prepare
 from paddleseg_sclc.dataset.sides import SplitOptions
+from paddleseg_sclc.dataset.stain_task import StainOptions
 from paddleseg_sclc.dataset.summary import slide_table, totals
+from paddleseg_sclc.stain import METHODS
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,6 +46,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of every draw (default %(default)s)")
     add("--dry-run", action="store_true", help="say what would be done; write nothing")
     _add_cutting(parser)
+    _add_stain(parser)
     _add_augmentation(parser)
     _add_split(parser)
     args = parser.parse_args(argv)
@@ -98,6 +101,24 @@ def _add_cutting(parser: argparse.ArgumentParser) -> None:
         default=CutOptions.rule,
         help="which pixels lie within an outline (default %(default)s)",
     )
+
+
+def _add_stain(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("stain").add_argument
+    add(
+        "--stain",
+        choices=(*METHODS, "none"),
+        default=StainOptions.method,
+        help="bring all slides to one staining, each by its own fit (default %(default)s)",
+    )
+    add(
+        "--stain-target",
+        default=StainOptions.target,
+        metavar="T",
+        help="warwick (the paper's), median (of the slides), an image, a slide, or a saved fit "
+        "(default %(default)s)",
+    )
+    add("--stain-per-patch", action="store_true", help="fit each patch by itself")
 
 
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +178,7 @@ def options_from(args: argparse.Namespace) -> PrepareOptions:
     """Gather what the command line says."""
     fill = 255 if args.fill == "ignore" else 0
     augment = AugmentOptions(tuple(args.augment), seed=args.seed, mask_fill=fill)
+    stain = StainOptions(args.stain, args.stain_target, args.stain_per_patch)
     return PrepareOptions(
         slides=args.slides,
         output=args.output,
@@ -176,6 +198,7 @@ def options_from(args: argparse.Namespace) -> PrepareOptions:
             rule=args.rule,
             seed=args.seed,
         ),
+        stain=None if args.stain == "none" else stain,
         augment=None if args.no_augment else augment,
         split=SplitOptions(
             args.protocol,

@@ -35,8 +35,8 @@ class PatchRow:
         mpp_y: the same down; differs from mpp_x where the box was stretched.
         tumour_share: part of the pixels that is tumour, ignored ones left out.
         ignored_share: part of the pixels that lies beyond the slide or is padding.
-        stain: how the colour was normalised: `slide` (with the fit of its slide), `none`, or
-            `kept` where normalising was asked for and impossible.
+        stain: how the colour was normalised: by the fit of its `slide` or its own (`patch`),
+            `none` where it was not asked for, `kept` where it was and could not be done.
         variant: name of the augmentation it was made by; empty for an original.
         variant_of: the original's name; empty for an original.
         image_sha256: of the image file.

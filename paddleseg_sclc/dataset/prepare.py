@@ -16,21 +16,20 @@ The same slides, annotations and options give the same bytes, interrupted or not
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from paddleseg_sclc.annotations.labels import LabelMap, read_labels
-from paddleseg_sclc.dataset.augment import AugmentOptions
-from paddleseg_sclc.dataset.extract import CutOptions, check_labels
+from paddleseg_sclc.dataset.extract import check_labels
 from paddleseg_sclc.dataset.ledger import Ledger
-from paddleseg_sclc.dataset.manifest import MANIFEST, PatchRow, median_mpp, write_manifest
+from paddleseg_sclc.dataset.manifest import MANIFEST, PatchRow, write_manifest
 from paddleseg_sclc.dataset.paddleseg_format import INFO, TRAIN_LIST, VAL_LIST, write_info
-from paddleseg_sclc.dataset.parallel import default_jobs, run_tasks
+from paddleseg_sclc.dataset.parallel import run_tasks
+from paddleseg_sclc.dataset.provenance import PrepareOptions, Slides, provenance
 from paddleseg_sclc.dataset.sides import (
     FOLDS,
     SPLIT,
-    SplitOptions,
     check_options,
     side_of_each,
     split_all,
@@ -41,50 +40,28 @@ from paddleseg_sclc.dataset.sides import (
 from paddleseg_sclc.dataset.slide_task import SlideResult, SlideTask, prepare_slide
 from paddleseg_sclc.dataset.sources import SlideSource, find_slides, read_patients
 from paddleseg_sclc.dataset.split import write_split
+from paddleseg_sclc.dataset.stain_target import STAIN_TARGET
+from paddleseg_sclc.dataset.stain_task import (
+    MEDIAN,
+    StainPlan,
+    StainResult,
+    StainTask,
+    fit_stain,
+    plan_for,
+    start_normalizer,
+    with_median_target,
+)
 from paddleseg_sclc.dataset.variant_task import VariantTask, make_variants
-from paddleseg_sclc.dataset.versions import versions
 from paddleseg_sclc.errors import SclcError
 from paddleseg_sclc.slides.levels import checked_mpp
+from paddleseg_sclc.stain import StainNormalizer
 
 LABELS = "labels.yml"
-Task = TypeVar("Task", SlideTask, VariantTask)
+Task = TypeVar("Task", StainTask, SlideTask, VariantTask)
 Result = TypeVar("Result")
-# Each slide that gave patches, and what became of it.
-Slides = tuple[tuple[SlideSource, SlideResult], ...]
 
 # Called with what is being done, tasks done and tasks in all.
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What to make of which slides.
-
-    Attributes:
-        slides: folder of slides, or one slide.
-        output: dataset folder, new or of an earlier run.
-        annotations: where the annotations lie, if not beside the slides.
-        labels: label file; None for `labels.yml` in the folder of slides, else the paper's.
-        patients: CSV of slide and patient; None takes each slide as a patient.
-        mpp: micrometres a level-0 pixel in place of what the slides say.
-        cut: how patches are cut.
-        augment: which copies are made; None for none.
-        split: how patches are split.
-        jobs: processes.
-        dry_run: plan only; nothing is written.
-    """
-
-    slides: Path
-    output: Path
-    annotations: Path | None = None
-    labels: Path | None = None
-    patients: Path | None = None
-    mpp: float | None = None
-    cut: CutOptions = field(default_factory=CutOptions)
-    augment: AugmentOptions | None = field(default_factory=AugmentOptions)
-    split: SplitOptions = field(default_factory=SplitOptions)
-    jobs: int = field(default_factory=default_jobs)
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +72,7 @@ class Prepared:
         slides: each slide that could be used, and its result.
         side_of: name -> `train` or `val`; copies included; empty in a dry run.
         problems: what kept slides or annotations out, a line each.
-        warnings: what the user should know of the split.
+        warnings: what the user should know of split and colours.
         labels: the label file that was used.
     """
 
@@ -126,19 +103,25 @@ def prepare(options: PrepareOptions, progress: Progress | None = None) -> Prepar
         checked_mpp(options.mpp)
     patients = {} if options.patients is None else read_patients(options.patients)
     sources, found = find_slides(options.slides, options.annotations, patients)
+    problems = [problem.message for problem in found]
+    if not sources:
+        raise _no_patches(options, problems)
     check_options(options.split, len({source.patient for source in sources}))
     run = _Run(options, progress or (lambda *_: None))
-    problems = [problem.message for problem in found]
     if options.dry_run:
         slides, more = run.cut(sources, labels)
-        return Prepared(slides, {}, (*problems, *more), (), labels_file)
+        return Prepared(slides, {}, (*problems, *more), tuple(run.warnings), labels_file)
     with Ledger(options.output).locked():
         slides, more = run.cut(sources, labels)
         if not any(result.rows for _, result in slides):
-            reasons = "".join(f"\n  {problem}" for problem in (*problems, *more)[:20])
-            raise SclcError(f"{options.slides}: no slide gave a patch:{reasons}")
-        side_of, warnings = run.finish(slides)
-    return Prepared(slides, side_of, (*problems, *more), tuple(warnings), labels_file)
+            raise _no_patches(options, [*problems, *more])
+        side_of = run.finish(slides)
+    return Prepared(slides, side_of, (*problems, *more), tuple(run.warnings), labels_file)
+
+
+def _no_patches(options: PrepareOptions, problems: Sequence[str]) -> SclcError:
+    reasons = "".join(f"\n  {problem}" for problem in problems[:20])
+    return SclcError(f"{options.slides}: no slide gave a patch:{reasons}")
 
 
 def _labels_file(options: PrepareOptions) -> Path | None:
@@ -156,18 +139,23 @@ class _Run:
         self._root = options.output
         self._ledger = Ledger(options.output)
         self._kept: list[str] = []
+        self.normalizer: StainNormalizer | None = None
+        self.warnings: list[str] = []
 
     def cut(
         self, sources: Sequence[SlideSource], labels: LabelMap | None
     ) -> tuple[Slides, list[str]]:
         """Cut the patches of all slides; returns them and what went wrong."""
         options = self._options
+        plans, problems = self._stain_plans(sources)
         tasks = [
-            SlideTask(source, self._root, options.cut, labels, options.mpp, options.dry_run)
+            SlideTask(
+                source, self._root, options.cut, labels, options.mpp, plans[source], options.dry_run
+            )
             for source in sources
+            if source in plans
         ]
         slides: list[tuple[SlideSource, SlideResult]] = []
-        problems: list[str] = []
         for task, result in zip(tasks, self._results("cut", prepare_slide, tasks), strict=True):
             if isinstance(result, SclcError):
                 problems.append(_line_about(task.source.path, result))
@@ -176,8 +164,34 @@ class _Run:
                 slides.append((task.source, result))
         return tuple(slides), problems
 
-    def finish(self, slides: Slides) -> tuple[Mapping[str, str], list[str]]:
-        """Split, make copies, write lists and manifest; returns each patch's side, and warnings."""
+    def _stain_plans(
+        self, sources: Sequence[SlideSource]
+    ) -> tuple[dict[SlideSource, StainPlan | None], list[str]]:
+        """How each slide's colours are normalised; slides that cannot be read are left out."""
+        stain = self._options.stain
+        if stain is None:
+            return dict.fromkeys(sources), []
+        self.normalizer = start_normalizer(stain)
+        figures = self.normalizer.to_dict()
+        tasks = [StainTask(s, self._root, self._options.mpp, figures) for s in sources]
+        if self._options.dry_run and not all(map(self._is_finished, tasks)):
+            return dict.fromkeys(sources), []
+        results: dict[SlideSource, StainResult] = {}
+        problems = []
+        for task, result in zip(tasks, self._results("stain", fit_stain, tasks), strict=True):
+            if isinstance(result, SclcError):
+                problems.append(_line_about(task.source.path, result))
+            else:
+                results[task.source] = result
+                if result.fit is None:
+                    self.warnings.append(f"{result.reason}; its patches keep their colours")
+        if stain.target == MEDIAN and results:
+            self.normalizer = with_median_target(self.normalizer, list(results.values()))
+        plans = {s: plan_for(self.normalizer, r, stain.per_patch) for s, r in results.items()}
+        return {**plans}, problems
+
+    def finish(self, slides: Slides) -> Mapping[str, str]:
+        """Split, make copies, write lists and manifest; returns each patch's side."""
         options = self._options.split
         originals = [row for _, result in slides for row in result.rows]
         if options.protocol == "paper":
@@ -196,10 +210,15 @@ class _Run:
         for fold in split.folds if options.all_folds else ():
             of_fold = side_of_each(rows, split, options.protocol, fold)
             write_sides(self._root / FOLDS / f"fold{fold}", self._root, rows, of_fold)
+        if self.normalizer is None:
+            (self._root / STAIN_TARGET).unlink(missing_ok=True)
+        else:
+            self.normalizer.save(self._root / STAIN_TARGET)
         write_manifest(self._root, rows, sides)
-        write_info(self._root, self._provenance(slides, rows, sides))
+        write_info(self._root, provenance(self._options, slides, rows, sides))
         self._ledger.drop_others(self._kept)
-        return sides, warnings_of(split, options)
+        self.warnings += warnings_of(split, options)
+        return sides
 
     def _with_copies(self, slides: Slides, chosen: Container[str]) -> list[PatchRow]:
         """All originals, each followed by its copies if it is one of `chosen`."""
@@ -242,36 +261,11 @@ class _Run:
         self._kept += [t.name for i, t in enumerate(tasks) if not isinstance(results[i], SclcError)]
         return [results[place] for place in range(len(tasks))]
 
-    def _is_finished(self, task: SlideTask | VariantTask) -> bool:
+    def _is_finished(self, task: StainTask | SlideTask | VariantTask) -> bool:
         try:
             return self._ledger.finished(task.name, task.key()) is not None
         except SclcError:
             return False
-
-    def _provenance(
-        self, slides: Slides, rows: Sequence[PatchRow], sides: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """What dataset.json says."""
-        options = self._options
-        training = [r for r in rows if not r.variant and sides.get(r.name) == "train"]
-        return {
-            "made_by": "tools/prepare_dataset.py",
-            "versions": versions(),
-            "median_mpp": list(median_mpp(training or [row for row in rows if not row.variant])),
-            "patches": {
-                "originals": sum(not row.variant for row in rows),
-                "copies": sum(bool(row.variant) for row in rows),
-                "train": sum(side == "train" for side in sides.values()),
-                "val": sum(side == "val" for side in sides.values()),
-            },
-            "cut": asdict(options.cut),
-            "augment": None if options.augment is None else asdict(options.augment),
-            "split": {**asdict(options.split), "file": str(options.split.file or "") or None},
-            "slides": [
-                {**result.info, "annotations": result.annotations, "patches": len(result.rows)}
-                for _, result in slides
-            ],
-        }
 
 
 def _line_about(path: Path, error: SclcError) -> str:

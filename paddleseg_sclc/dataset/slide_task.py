@@ -20,10 +20,18 @@ from paddleseg_sclc.dataset.paddleseg_format import IMAGES, MASKS, write_sample
 from paddleseg_sclc.dataset.preview import draw_thumb, shown_patches, write_sheet
 from paddleseg_sclc.dataset.regions import Region
 from paddleseg_sclc.dataset.sources import SlideSource
+from paddleseg_sclc.dataset.stain_task import StainPlan
 from paddleseg_sclc.errors import SclcError
 from paddleseg_sclc.slides.reader import OPENSLIDE_VERSION, Slide, open_slide
+from paddleseg_sclc.stain import Outcome, StainNormalizer
 
 PREVIEWS = "previews"
+# What the manifest says of a patch's colours.
+_OUTCOMES = {
+    Outcome.OWN_FIT: "patch",
+    Outcome.GIVEN_FIT: "slide",
+    Outcome.UNCHANGED: "kept",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class SlideTask:
         cut: how patches are cut.
         labels: values of annotation groups or names; None for the paper's.
         mpp: micrometres a level-0 pixel in place of what the slide says.
+        stain: how colours are normalised; None for not at all.
         dry_run: plan only; nothing is written.
     """
 
@@ -44,6 +53,7 @@ class SlideTask:
     cut: CutOptions
     labels: LabelMap | None = None
     mpp: float | None = None
+    stain: StainPlan | None = None
     dry_run: bool = False
 
     @property
@@ -64,6 +74,7 @@ class SlideTask:
             "cut": asdict(self.cut),
             "labels": labels,
             "mpp": self.mpp,
+            "stain": None if self.stain is None else asdict(self.stain),
             "versions": {"paddleseg_sclc": __version__, "openslide": OPENSLIDE_VERSION},
         }
 
@@ -153,6 +164,8 @@ class _PatchWriter:
     ) -> None:
         self._task, self._slide = task, slide
         self._annotations, self._cutter = annotations, cutter
+        if task.stain is not None:
+            self._normalizer = StainNormalizer.from_dict(dict(task.stain.normalizer))
         self.rows: list[PatchRow] = []
         self.problems: list[str] = []
         self.thumbs: list[NDArray[np.uint8]] = []
@@ -164,14 +177,37 @@ class _PatchWriter:
         except SclcError as error:
             self.problems.append(str(error))
             return
+        stain = self._normalize(image, region)
         sample = write_sample(self._task.output, name, image, mask)
-        row = self._row(region, name, mask, sha256_of(sample.image), sha256_of(sample.mask))
+        row = self._row(
+            region, name, mask, stain, (sha256_of(sample.image), sha256_of(sample.mask))
+        )
         self.rows.append(row)
         if with_thumb:
             self.thumbs.append(draw_thumb(image, mask, _caption(row)))
 
+    def _normalize(self, image: NDArray[np.uint8], region: Region) -> str:
+        """Normalise the part of a patch that shows the slide, in place; returns how."""
+        if self._task.stain is None:
+            return "none"
+        left, upper, width, height = region.inner
+        part = image[upper : upper + height, left : left + width]
+        outcome = Outcome.GIVEN_FIT
+        if self._task.stain.per_patch:
+            part[:], outcome = self._normalizer.transform_by_own_fit(part)
+        elif self._normalizer.source is None:
+            outcome = Outcome.UNCHANGED
+        else:
+            part[:] = self._normalizer.transform(part)
+        return _OUTCOMES[outcome]
+
     def _row(
-        self, region: Region, name: str, mask: NDArray[np.uint8], image_sum: str, mask_sum: str
+        self,
+        region: Region,
+        name: str,
+        mask: NDArray[np.uint8],
+        stain: str,
+        checksums: tuple[str, str],
     ) -> PatchRow:
         index = region.annotation
         main = None if index is None else self._annotations.annotations[index]
@@ -195,11 +231,11 @@ class _PatchWriter:
             mpp_y=mpp_y * downsample[1],
             tumour_share=tumour,
             ignored_share=ignored,
-            stain="none",
+            stain=stain,
             variant="",
             variant_of="",
-            image_sha256=image_sum,
-            mask_sha256=mask_sum,
+            image_sha256=checksums[0],
+            mask_sha256=checksums[1],
         )
 
 
@@ -248,6 +284,7 @@ def _describe(task: SlideTask, slide: Slide) -> dict[str, Any]:
         "width": slide.dimensions[0],
         "height": slide.dimensions[1],
         "mpp": list(slide.mpp),
+        "stain_fit": None if task.stain is None else task.stain.normalizer["source"],
     }
 
 

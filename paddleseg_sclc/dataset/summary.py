@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from paddleseg_sclc.dataset.prepare import Prepared, Slides
+from paddleseg_sclc.dataset.prepare import Prepared
+from paddleseg_sclc.dataset.provenance import Slides
 from paddleseg_sclc.dataset.slide_task import SlideResult
 from paddleseg_sclc.dataset.sources import SlideSource
 

@@ -41,7 +41,9 @@ def slides(tmp_path_factory, make_slide, make_xml) -> Path:
 
 
 def arguments(slides: Path, output: Path, *more: str) -> list[str]:
-    return ["--slides", str(slides), "--output", str(output), "--size", "64", "--jobs", "1", *more]
+    """Small and quick; the painted slides are no H&E, so their colours are kept."""
+    return ["--slides", str(slides), "--output", str(output), "--size", "64", "--jobs", "1",
+            "--stain", "none", *more]  # fmt: skip
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -317,6 +319,15 @@ def test_no_slide_that_can_be_used(main, tmp_path, capsys):
     err = capsys.readouterr().err
     assert "no slide gave a patch" in err
     assert "b.ndpi: must be a slide" in err
+
+
+def test_no_slide_that_has_an_annotation(main, tmp_path, capsys):
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    (folder / "a.ndpi").touch()
+    assert main(arguments(folder, tmp_path / "out")) == 1
+    assert "a.ndpi: must have an annotation a.xml" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_is_said_and_a_later_run_goes_on(
