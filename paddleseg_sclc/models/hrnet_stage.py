@@ -1,0 +1,88 @@
+"""A stage of HRNet modules that can be recomputed, with gradients that are always the same."""
+
+from typing import Any
+
+import paddle.nn.functional as F
+from paddle import Tensor
+from paddleseg.models.backbones.hrnet import FuseLayers, HighResolutionModule, Stage
+
+from paddleseg_sclc.models.recompute import recomputed
+
+
+class RecomputableStage(Stage):
+    """PaddleSeg's HRNet stage: the same layers, names and figures.
+
+    Args:
+        recompute: `none`; `stages`: each module as a whole; `blocks`: each residual block and
+            each fusion.
+        arguments: as `Stage` takes them.
+    """
+
+    def __init__(self, recompute: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.recompute = recompute
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """Branches from the highest resolution down, in and out; not changed."""
+        for module in self.stage_func_list:
+            branches = self._train(module, branches) if self.training else module(branches)
+        return branches
+
+    def _train(self, module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
+        if self.recompute == "stages":
+            return recomputed(module, branches, call=lambda x: _module(module, x))
+        if self.recompute == "blocks":
+            return _module_by_blocks(module, branches)
+        return _module(module, branches)
+
+
+def _module(module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
+    return _fuse(module.fuse_func, module.branches_func(branches))
+
+
+def _module_by_blocks(module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
+    outputs = []
+    for x, blocks in zip(branches, module.branches_func.basic_block_list, strict=True):
+        for block in blocks:
+            x = recomputed(block, x)
+        outputs.append(x)
+    fusion = module.fuse_func
+    return recomputed(fusion, outputs, call=lambda x: _fuse(fusion, x))
+
+
+def _fuse(fusion: FuseLayers, branches: list[Tensor]) -> list[Tensor]:
+    """`FuseLayers.forward`, each branch handed to its consumers by `_aliases`."""
+    count = len(branches)
+    sources = [_aliases(x, count) for x in branches]
+    layers = iter(fusion.residual_func_list)
+    fused = []
+    for i in range(count):
+        size = branches[i].shape[2:]
+        total = sources[i][i]
+        for j in range(count):
+            if j == i:
+                continue
+            x = sources[j][i]
+            for _ in range(max(i - j, 1)):  # going down, a convolution of stride 2 a level
+                x = next(layers)(x)
+            if j > i:
+                x = F.interpolate(x, size, mode="bilinear", align_corners=fusion.align_corners)
+            total = total + x
+        fused.append(F.relu(total))
+    return fused
+
+
+def _aliases(x: Tensor, count: int) -> list[Tensor]:
+    """The same values `count` times, for as many consumers, at no cost.
+
+    The gradients of a tensor's consumers are added up as they come, and the order of three or
+    more decides the rounding; in a recomputed module they come in another order. Here each
+    tensor has two consumers, so that the gradients are bit for bit those of the plain network.
+    """
+    aliases = [x]
+    while len(aliases) < count:
+        # A view of the last one. (paddle.view has no gradient on Paddle 2.6, and reshaping to the
+        # same shape gives the same tensor on 3.)
+        aliases.append(x if len(aliases) == count - 1 else x.unsqueeze(0).squeeze(0))
+        x = aliases[-1]
+    return aliases
