@@ -223,7 +223,7 @@ def report(args: argparse.Namespace, prepared: Prepared) -> None:
         print(line)
     notes = sum(len(result.notes) for _, result in prepared.slides)
     if notes:
-        print(f"{notes} remarks on annotations; tools/check_annotations.py shows them")
+        print(f"remarks on annotations: {notes}; tools/check_annotations.py shows them")
     for warning in prepared.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for problem in prepared.problems:

@@ -52,7 +52,7 @@ from paddleseg_sclc.dataset.stain_task import (
     with_median_target,
 )
 from paddleseg_sclc.dataset.variant_task import VariantTask, make_variants
-from paddleseg_sclc.errors import SclcError
+from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.slides.levels import checked_mpp
 from paddleseg_sclc.stain import StainNormalizer
 
@@ -115,13 +115,23 @@ def prepare(options: PrepareOptions, progress: Progress | None = None) -> Prepar
         slides, more = run.cut(sources, labels)
         if not any(result.rows for _, result in slides):
             raise _no_patches(options, [*problems, *more])
-        side_of = run.finish(slides)
+        try:
+            side_of = run.finish(slides)
+        except UsageError as error:
+            if not problems and not more:
+                raise
+            # Too few patients, maybe because of what was left out.
+            raise UsageError(f"{error}; left out were:{_listed([*problems, *more])}") from error
     return Prepared(slides, side_of, (*problems, *more), tuple(run.warnings), labels_file)
 
 
 def _no_patches(options: PrepareOptions, problems: Sequence[str]) -> SclcError:
-    reasons = "".join(f"\n  {problem}" for problem in problems[:20])
-    return SclcError(f"{options.slides}: no slide gave a patch:{reasons}")
+    return SclcError(f"{options.slides}: no slide gave a patch:{_listed(problems)}")
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
+    return "".join(f"\n  {problem}" for problem in problems[:20]) + more
 
 
 def _labels_file(options: PrepareOptions) -> Path | None:

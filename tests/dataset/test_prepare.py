@@ -321,6 +321,18 @@ def test_no_slide_that_can_be_used(main, tmp_path, capsys):
     assert "b.ndpi: must be a slide" in err
 
 
+def test_too_few_patients_because_of_bad_slides(main, slides, tmp_path, capsys):
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    for name in ("case 0.tif", "case 0.xml", "case 1.xml"):
+        shutil.copy(slides / name, folder / name)
+    (folder / "case 1.tif").write_text("no slide")
+    assert main(arguments(folder, tmp_path / "out")) == 2
+    err = capsys.readouterr().err
+    assert "validation needs a second patient" in err
+    assert "case 1.tif: must be a slide" in err
+
+
 def test_no_slide_that_has_an_annotation(main, tmp_path, capsys):
     folder = tmp_path / "slides"
     folder.mkdir()
@@ -394,19 +406,19 @@ def test_one_patient_is_too_few(main, slides, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_killed_at_random_and_resumed_it_is_the_same_dataset(slides, dataset, tmp_path):
+def test_killed_and_resumed_it_is_the_same_dataset(slides, dataset, tmp_path):
+    """SIGKILL for all processes, four times, whenever some more patches are there."""
     output = tmp_path / "out"
-    command = [
-        sys.executable,
-        str(ROOT / "tools" / "prepare_dataset.py"),
-        *arguments(slides, output),
-    ]
-    command += ["--patients", str(slides / "patients.csv"), "--jobs", "2"]
-    for delay in (0.9, 1.3, 1.6, 2.0):
+    command = [sys.executable, str(ROOT / "tools" / "prepare_dataset.py")]
+    command += arguments(slides, output, "--patients", str(slides / "patients.csv"), "--jobs", "2")
+    for patches in (2, 7, 20, 40):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(delay)
+        while process.poll() is None and len(list(output.glob("images/*.png"))) < patches:
+            time.sleep(0.005)
+        assert process.poll() is None, "it was done before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        assert not (output / "train.txt").exists()
     subprocess.run(command, check=True)
     assert snapshot(output) == snapshot(dataset)
 
