@@ -115,7 +115,8 @@ def xml_elements(data: bytes, tags: tuple[str, ...], where: object) -> Iterator[
             while parent is not None and element.getprevious() is not None:
                 del parent[0]
     except etree.XMLSyntaxError as error:
-        raise SclcError(f"{where}: must be well-formed XML, got: {error.msg}") from error
+        reason = " ".join(str(error.msg).split())
+        raise SclcError(f"{where}: must be well-formed XML, got: {reason}") from error
 
 
 def check_elements(count: int, where: object) -> None:
