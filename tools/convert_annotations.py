@@ -61,11 +61,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     scale.add_argument("--mpp", type=float, metavar="M", help="in its place, um a mask pixel")
     add("--labels", type=Path, help="YAML: values of groups or names, and drawing order")
     add("--rule", choices=("asap", "centre"), default="asap", help="default %(default)s")
+    add("--even-odd", action="store_true", help="fill by even-odd, with --rule centre")
     add("--holes", choices=("keyhole", "group"), default="keyhole",
         help="in ASAP XML: cut into the outline, or a group of their own")  # fmt: skip
     args = parser.parse_args(argv)
     if (args.output is None) == (args.named_output is None):
         parser.error("OUT must be given once, behind IN or with -o")
+    if args.even_odd and args.rule != "centre":
+        parser.error("--even-odd: must come with --rule centre; ASAP goes by winding number")
     args.output = args.output or args.named_output
     for name in ("slide_mpp", "downsample", "mpp"):
         value = getattr(args, name)
@@ -98,7 +101,8 @@ def _to_mask(args: argparse.Namespace) -> None:
     with tqdm(total=grid.height, desc="mask", unit="row", disable=None, leave=False) as bar:
         mask = write_mask(
             args.output, annotations, grid, labels, args.rule, canvas.mpp,
-            lambda done, _: bar.update(done - bar.n),
+            winding="evenodd" if args.even_odd else "nonzero",
+            progress=lambda done, _: bar.update(done - bar.n),
         )  # fmt: skip
     total = mask.width * mask.height
     shares = ", ".join(f"{v}: {n} px ({n / total:.2%})" for v, n in mask.pixels.items())

@@ -13,7 +13,7 @@ from paddleseg_sclc.annotations.grid import Grid
 from paddleseg_sclc.annotations.labels import LabelMap, drawing_order
 from paddleseg_sclc.annotations.model import AnnotationSet
 from paddleseg_sclc.annotations.rasterize import MaskRaster
-from paddleseg_sclc.annotations.scanline import Rule
+from paddleseg_sclc.annotations.scanline import Rule, Winding
 from paddleseg_sclc.annotations.vectorize import vectorize
 from paddleseg_sclc.dataset.canvas import Canvas
 from paddleseg_sclc.dataset.paddleseg_format import read_mask
@@ -47,6 +47,7 @@ def write_mask(
     labels: LabelMap | None = None,
     rule: Rule = "asap",
     mpp: tuple[float, float] | None = None,
+    winding: Winding = "nonzero",
     progress: Callable[[int, int], None] | None = None,
 ) -> MaskFile:
     """Draw annotations into a tiled, LZW-compressed, pyramidal 8-bit TIFF.
@@ -61,12 +62,13 @@ def write_mask(
         labels: see `rasterize`; None for the paper's.
         rule: `asap` or `centre`.
         mpp: micrometres a level-0 pixel of the slide, (x, y), or None where unknown.
+        winding: `nonzero`, or `evenodd` for the `centre` rule.
         progress: called with the rows done and the rows in all.
 
     Raises:
         SclcError: the file cannot be written, or the disk is full.
     """
-    raster = MaskRaster(annotations, grid, labels, rule)
+    raster = MaskRaster(annotations, grid, labels, rule, winding)
     if mpp is not None:
         mpp = mpp[0] * grid.downsample_x, mpp[1] * grid.downsample_y
     pixels = {value: 0 for _, value in drawing_order(annotations, labels) if value > 0}

@@ -93,6 +93,7 @@ def test_over_a_slide(convert, shared, tmp_path, capsys):
         (("a.xml", "b.tif", "--size", "9", "9", "--downsample", "0"), 2, "--downsample: must be"),
         (("a.xml", "b.tif", "--size", "9", "9", "--downsample", "nan"), 2, "--downsample: must be"),
         (("a.xml", "b.tif", "--size", "9", "9", "--mpp", "1"), 2, "--slide-mpp"),
+        (("a.xml", "b.tif", "--size", "9", "9", "--even-odd"), 2, "--rule centre"),
         (("a.xml", "b.docx"), 2, "must end in .xml"),
         (("a.xml", "b.ndpa"), 2, "pass --slide"),
         (("a.xml", "a.xml"), 2, "OUT must not be IN"),
