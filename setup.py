@@ -26,6 +26,9 @@ INSTALL_REQUIRES = [
     "scikit-learn<1.6",
     "scikit-image>=0.20,<0.25",
     "matplotlib<3.10",
+    # The report is a template; the tables in text are prettytable's.
+    "jinja2>=3",
+    "prettytable>=3.12",
     "pillow<11",
     "protobuf>=3.20.2,<=3.20.3",
     "PyYAML>=6",
@@ -48,7 +51,7 @@ setup(
     license="MIT",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["paddleseg_sclc", "paddleseg_sclc.*"]),
-    package_data={"paddleseg_sclc": ["py.typed", "**/*.json"]},
+    package_data={"paddleseg_sclc": ["py.typed", "**/*.json", "**/*.html"]},
     install_requires=INSTALL_REQUIRES,
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],

@@ -18,7 +18,7 @@ LAYERS = [
     {"errors", "files", "cli"},
 ]
 # Inside the first layer data flows one way, too.
-FLOW = ["dataset", "inference", "evaluation", "training"]
+FLOW = ["dataset", "inference", "evaluation", "training", "report"]
 
 
 def imports(path: Path) -> set[str]:

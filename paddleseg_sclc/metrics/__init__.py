@@ -1,4 +1,4 @@
-"""Figures of merit, all from one confusion matrix (NumPy only, no Paddle)."""
+"""Figures of merit of predictions (NumPy and SciPy only, no Paddle)."""
 
 from paddleseg_sclc.metrics.confusion import ConfusionMatrix, confusion_matrix
 from paddleseg_sclc.metrics.figures import METRICS, compute, register_metric

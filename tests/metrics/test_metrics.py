@@ -42,7 +42,12 @@ def test_agrees_with_scikit_learn(num_classes):
     ignored = rng.random(label.shape) < 0.1
     figures = compute(confusion_matrix(pred, np.where(ignored, 255, label), num_classes))
     y, p = label[~ignored], pred[~ignored]
+    tumour, found = y == 1, p == 1
     expected = {
+        "tumour_dice": sk.f1_score(tumour, found),
+        "sensitivity": sk.recall_score(tumour, found),
+        "specificity": sk.recall_score(~tumour, ~found),
+        "precision": sk.precision_score(tumour, found),
         "accuracy": sk.accuracy_score(y, p),
         "kappa": sk.cohen_kappa_score(y, p),
         "miou": sk.jaccard_score(y, p, average="macro"),
@@ -55,6 +60,30 @@ def test_agrees_with_scikit_learn(num_classes):
     assert set(expected) == set(METRICS)
     for name, value in expected.items():
         np.testing.assert_allclose(figures[name], value, atol=1e-6, err_msg=name)
+
+
+def test_a_stack_of_matrices_gives_what_each_gives():
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 50, (4, 5, 3, 3))
+    stack[0, 0] = 0
+    stack[0, 1, 1] = 0
+    for name, values in compute(stack).items():
+        for place in np.ndindex(4, 5):
+            np.testing.assert_allclose(values[place], METRICS[name](stack[place]), err_msg=name)
+
+
+def test_figures_of_the_tumour_where_there_is_none_or_nothing_else():
+    none = compute(np.array([[10, 2], [0, 0]]))
+    assert math.isnan(none["sensitivity"])
+    assert none["specificity"] == pytest.approx(10 / 12)
+    assert none["precision"] == none["tumour_dice"] == 0
+    all_of_it = compute(np.array([[0, 0], [4, 6]]))
+    assert math.isnan(all_of_it["specificity"])
+    assert all_of_it["sensitivity"] == pytest.approx(0.6)
+    empty = compute(np.array([[10, 0], [0, 0]]))
+    for name in ("sensitivity", "precision", "tumour_dice"):
+        assert math.isnan(empty[name]), name
+    assert empty["specificity"] == 1
 
 
 def test_one_class_only_leaves_the_others_and_kappa_undefined():

@@ -61,12 +61,16 @@ def tool(load_tool, run):
     return call
 
 
+def read_runs(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["runs"]
+
+
 def test_val_prints_table_1_and_writes_figures(tool, run, tmp_path, capsys):
     assert tool("val", "--output", tmp_path / "figures.json") == 0
     out = capsys.readouterr().out
     for column in ("Params", "mIOU", "Accuracy", "Kappa"):
         assert column in out
-    (figures,) = json.loads((tmp_path / "figures.json").read_text())
+    (figures,) = read_runs(tmp_path / "figures.json")
     state = json.loads((run / "best_model" / "state.json").read_text())
     assert figures["miou"] == pytest.approx(state["miou"])
     assert figures["miou"] > 0.8
@@ -82,7 +86,7 @@ def test_val_by_config_and_weights_gives_the_same(tool, run, tmp_path):
     weights = run / "best_model" / "model.pdparams"
     options = ["--config", run / "config.yml", "--model_path", weights]
     assert tool("val", *options, "--output", tmp_path / "b.json", with_run=False) == 0
-    a, b = (json.loads((tmp_path / f"{x}.json").read_text())[0] for x in "ab")
+    a, b = (read_runs(tmp_path / f"{x}.json")[0] for x in "ab")
     assert a["confusion_matrix"] == b["confusion_matrix"]
 
 
@@ -91,7 +95,7 @@ def test_val_on_another_dataset(tool, run, tmp_path):
     shutil.copytree(run.parent / "data", data)
     shutil.copy(data / "train.txt", data / "val.txt")
     assert tool("val", "--dataset", data, "--output", tmp_path / "f.json") == 0
-    (figures,) = json.loads((tmp_path / "f.json").read_text())
+    (figures,) = read_runs(tmp_path / "f.json")
     assert [Path(image["image"]).name for image in figures["images"]] == [
         "case_0.png",
         "case_1.png",
@@ -253,7 +257,9 @@ def test_export_again_replaces_the_earlier_one(tool, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["e"]
 
 
-@pytest.mark.parametrize("name", ["train", "val", "predict", "export", "import_patches"])
+@pytest.mark.parametrize(
+    "name", ["train", "val", "predict", "export", "import_patches", "cross_validate"]
+)
 def test_help_names_the_exact_command(load_tool, capsys, name):
     with pytest.raises(SystemExit) as stop:
         load_tool(name).main(["--help"])
