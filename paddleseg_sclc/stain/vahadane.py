@@ -100,17 +100,18 @@ class VahadaneNormalizer(StainMatrixNormalizer):
     def _learn(
         self, colors: Colors, od: NDArray[np.float64], tissue: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
+        def learn(chosen: NDArray[np.bool_], start: NDArray[np.float64]) -> NDArray[np.float64]:
+            return learn_dictionary(od[:, chosen], colors.weights[chosen], self._sparsity, start)
+
         dark = tissue & colors.dark
-        matrix = RUIFROK
-        if self._tissue != "stained" and dark.any():
-            matrix = learn_dictionary(od[:, dark], colors.weights[dark], self._sparsity, matrix)
+        if self._tissue == "stained" or not dark.any():
+            return learn(tissue, RUIFROK)
+        matrix = learn(dark, RUIFROK)
         if self._tissue == "released" or np.array_equal(dark, tissue):
             return matrix
         # Begun from the first, so that the two differ by what the pale pixels add alone.
-        whole = learn_dictionary(od[:, tissue], colors.weights[tissue], self._sparsity, matrix)
-        if self._tissue == "stained" or stain_angles(matrix, whole).max() > _PALE_TURN:
-            return whole
-        return matrix
+        whole = learn(tissue, matrix)
+        return whole if stain_angles(matrix, whole).max() > _PALE_TURN else matrix
 
 
 def estimate_stain_matrix(

@@ -83,6 +83,13 @@ def test_pale_eosin_is_let_in(make_tissue, stains):
     assert stain_angles(VahadaneNormalizer().fit(image).stain_matrix, stains["ruifrok"])[1] < 1.5
 
 
+def test_where_nothing_is_pale_the_choice_of_tissue_changes_nothing(make_tissue, stains):
+    image = make_tissue(stains["small cell"], glass=0, strength=(1.6, 1.4)).clip(0, 219)
+    fits = [VahadaneNormalizer(tissue=t).fit(image) for t in ("auto", "stained", "released")]
+    assert fits[0].source == fits[1].source == fits[2].source
+    assert stain_angles(fits[0].stain_matrix, stains["small cell"]).max() < 1
+
+
 def test_the_released_choices_change_what_they_say(he_image):
     plain = VahadaneNormalizer(background=250).fit(he_image)
     one_pixel = VahadaneNormalizer(background=250, logs="released").fit(he_image)
