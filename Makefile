@@ -48,14 +48,15 @@ demo: $(VENV)/.ready clean-demo
 	$(BIN)/python tools/prepare_dataset.py --slides $(DEMO)/slides --output $(DEMO)/dataset --folds 4
 	$(BIN)/python tools/train.py --config configs/demo/msunet_2blocks.yml --do_eval \
 		--save_interval 50 --save_dir $(DEMO)/run
-	$(BIN)/python tools/val.py --run $(DEMO)/run --output $(DEMO)/figures.json
+	$(BIN)/python tools/val.py --run $(DEMO)/run --output $(DEMO)/table \
+		--report $(DEMO)/report.html --figure $(DEMO)/figure4.png
 	$(BIN)/python tools/predict.py --run $(DEMO)/run --image_path $(DEMO)/dataset/val.txt \
 		--save_dir $(DEMO)/predictions --probability
 	@echo
 	@echo "Look at:"
+	@echo "  $(DEMO)/report.html                          the report: open it in a browser"
 	@echo "  $(DEMO)/dataset/previews                     the patches with their outlines"
 	@echo "  $(DEMO)/predictions/added_prediction/images  what the network found"
-	@echo "  $(DEMO)/run/history.csv                      how it learned"
 
 clean-demo:
 	rm -rf $(DEMO)
