@@ -148,7 +148,7 @@ class Ground:
 
     def _lymphoid(self) -> tuple[Array, Array, Array]:
         depth = self._at_pixels(self.anatomy.top("lymphoid"))
-        return ramp(depth, 24), 0.66 + 0.06 * self.grain, 0.46 + 0.05 * self.grain
+        return ramp(depth, 24), 0.7 + 0.06 * self.grain, 0.5 + 0.05 * self.grain
 
     def _vessel(self) -> tuple[Array, Array, Array]:
         depth = self._at_pixels(self.anatomy.top("vessel"))

@@ -115,14 +115,14 @@ def random_shape(
         for k in range(2, 8)
     )
     stretch, angle = float(rng.uniform(1, 1 + 3 * rough)), float(rng.uniform(0, TAU))
-    return Shape(kind, x, y, radius, stretch, angle, waves, float(rng.uniform(0.8, 1.2)))
+    return Shape(kind, x, y, radius, stretch, angle, waves, float(rng.uniform(0.78, 1.22)))
 
 
 # kind: (shapes in a box of one square millimetre, least and greatest radius, roughness). Much of
 # it is as dark as tumour, so that colour alone does not tell tumour from the rest.
 _FURNITURE = {
-    "lymphoid": (3.2, (60.0, 240.0), 0.12),
-    "cartilage": (0.5, (110.0, 230.0), 0.1),
+    "lymphoid": (4.4, (60.0, 250.0), 0.14),
+    "cartilage": (0.7, (110.0, 230.0), 0.1),
     "gland": (1.2, (70.0, 190.0), 0.15),
     "bronchus": (0.5, (70.0, 170.0), 0.22),
     "vessel": (1.6, (22.0, 75.0), 0.1),

@@ -39,7 +39,7 @@ class CellKind:
 
 
 TUMOUR = CellKind(100, 7.5, (4.2, 5.8), (0.6, 0.85), (1.35, 2.05), flatten=0.42, aligned=0.6)
-LYMPHOCYTE = CellKind(120, 5.9, (2.5, 3.1), (0.88, 1.0), (1.3, 1.75))
+LYMPHOCYTE = CellKind(120, 5.9, (2.5, 3.1), (0.88, 1.0), (1.5, 1.95))
 FIBROBLAST = CellKind(140, 19.0, (5.5, 9.0), (0.14, 0.28), (0.9, 1.5), aligned=0.95)
 EPITHELIUM = CellKind(160, 7.0, (3.2, 4.2), (0.6, 0.9), (1.2, 1.8), flatten=0.2)
 COLUMNAR = CellKind(260, 5.6, (4.0, 5.5), (0.42, 0.6), (1.3, 1.9), aligned=0.9, turn=np.pi / 2)

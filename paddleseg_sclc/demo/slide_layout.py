@@ -80,7 +80,7 @@ def slide_layout(
     pieces = [random_shape(rng, "tissue", width / 2, height / 2, 0.36 * side, 0.14)]
     # The tissue reaches beyond every tumour, or the tumour would be cut where it is outlined.
     pieces += [replace(t, kind="tissue", radius=1.25 * t.radius + 0.03 * side) for t in tumours]
-    around = [_follicle(rng, tumour) for tumour in tumours for _ in range(rng.integers(0, 3))]
+    around = [_follicle(rng, tumour) for tumour in tumours for _ in range(rng.integers(1, 4))]
     inside = (shape for shape, _ in outlined)
     shapes = (*inside, *around, *pieces, *furnish(rng, width, height))
     return Layout(shapes, *tissue_habits(rng)), outlined
