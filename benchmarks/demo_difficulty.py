@@ -95,8 +95,8 @@ def main():
     share = np.mean([mask.mean() for _, mask in patches])
     print(
         f"{len(patches)} patches of {plan.patients} patients, seed {plan.seed}, "
-        f"{share:.0%} tumour; scikit-learn {sklearn.__version__}, Python {platform.python_version()}, "
-        f"{default_jobs()} processors"
+        f"{share:.0%} tumour; scikit-learn {sklearn.__version__}, "
+        f"Python {platform.python_version()}, {default_jobs()} processors"
     )
     print(f"{'':18}{'mIoU':>7}{'tumour':>8}{'rest':>7}")
     for features in (colour, smoothed_colour, texture):

@@ -122,7 +122,8 @@ def macro_image(image: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     section = Image.fromarray(image).resize((size[0], size[1]), Image.Resampling.BOX)
     top, left = (macro.shape[0] - size[1]) // 2, 804 - size[0] // 2
     if top >= 0:
-        macro[top : top + size[1], left : left + size[0]] = np.asarray(section)
+        glass = macro[top : top + size[1], left : left + size[0]]
+        np.minimum(glass, np.asarray(section), out=glass)
     return macro
 
 
