@@ -1,8 +1,11 @@
 """Train a network from a config.
 
 python tools/train.py --config configs/msunet_4blocks.yml --do_eval --use_vdl
+python tools/train.py --config configs/msunet_4blocks.yml --do_eval --resume_model auto
+python -m paddle.distributed.launch --gpus 0,1,2,3 tools/train.py --config ... --num_workers 4
 
-Option names and meaning are those of PaddleSeg's tools/train.py.
+Option names and meaning are those of PaddleSeg's tools/train.py; only the batch size counts the
+images of all processes together. docs/training.md says more.
 """
 
 import argparse
@@ -24,8 +27,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--do_eval", action="store_true", help="validate at every checkpoint, keep the best model")
     add("--best_metric", help="metric that chooses the best model: miou (default), kappa, dice ...")
     add("--resume_model", help="checkpoint folder RUN/iter_N to go on from, or `auto`: the newest")
+    add("--pretrained", help="start from these weights: a run folder or a .pdparams file")
     add("--iters", type=int, help="iterations of the whole run")
-    add("--batch_size", type=int, help="images an iteration")
+    add("--batch_size", type=int, help="images an iteration, of all processes")
+    add("--accumulation", type=int, help="compute a batch in so many parts, for less memory")
     add("--learning_rate", type=float, help="initial learning rate")
     add("--save_interval", type=int, default=1000, help="iterations between checkpoints")
     add("--keep_checkpoint_max", type=int, default=5, help="checkpoints to keep, the newest")
@@ -36,9 +41,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--precision", default="fp32", choices=["fp32", "fp16", "bf16"], help="on a GPU")
     add("--amp_level", default="O1", choices=["O1", "O2"], help="with fp16 and bf16")
     add("--use_vdl", action="store_true", help="write a VisualDL log")
+    add("--use_ema", action="store_true", help="validate and keep averaged weights")
+    add("--patience", type=int, help="end after so many validations without a better one")
     add("--opts", nargs="+", help="override any value of the config: key.subkey=value")
     args = parser.parse_args(argv)
-    for name in ("iters", "batch_size", "save_interval", "keep_checkpoint_max", "log_iters"):
+    at_least_1 = ("iters", "batch_size", "save_interval", "keep_checkpoint_max", "log_iters")
+    for name in (*at_least_1, "accumulation", "patience"):
         value = getattr(args, name)
         if value is not None and value < 1:
             parser.error(f"--{name} must be at least 1, got {value}")
@@ -46,6 +54,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--num_workers must not be negative, got {args.num_workers}")
     if args.learning_rate is not None and not 0 < args.learning_rate < float("inf"):
         parser.error(f"--learning_rate must be positive, got {args.learning_rate}")
+    if args.patience is not None and not args.do_eval:
+        parser.error("--patience counts validations; add --do_eval")
     return args
 
 
@@ -55,15 +65,20 @@ def train(argv: Sequence[str] | None) -> int:
     # Paddle takes seconds to load: not for --help or a misspelt option.
     from paddleseg_sclc.training.config import load_config
     from paddleseg_sclc.training.device import set_device
-    from paddleseg_sclc.training.loop import TrainingOptions
+    from paddleseg_sclc.training.options import TrainingOptions, section_options
     from paddleseg_sclc.training.run_folder import RunFolder
     from paddleseg_sclc.training.start import run_training
 
     overrides = list(args.opts or [])
     if args.best_metric:
         overrides.append(f"best_metric={args.best_metric}")
+    training = {
+        name: value
+        for name in ("accumulation", "use_ema", "patience")
+        if (value := getattr(args, name))
+    }
     config = load_config(
-        args.config, args.learning_rate, args.batch_size, args.iters, overrides or None
+        args.config, args.learning_rate, args.batch_size, args.iters, overrides or None, training
     )
     device = set_device(args.device)
     print(f"device: {device}", flush=True)
@@ -81,9 +96,12 @@ def train(argv: Sequence[str] | None) -> int:
         precision=args.precision,
         amp_level=args.amp_level,
         use_vdl=args.use_vdl,
+        **section_options(config.dic.get("training", {})),
     )
     run = RunFolder(args.save_dir or Path("output") / Path(args.config).stem)
-    done = run_training(config, run, options, device, args.do_eval, args.resume_model)
+    done = run_training(
+        config, run, options, device, args.do_eval, args.resume_model, args.pretrained
+    )
     return 0 if done >= options.iters else 130
 
 

@@ -8,6 +8,8 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddleseg.cvlibs import manager
 
+from paddleseg_sclc.losses.whole_batch import batch_sums
+
 # The released loss adds this to the Dice denominator, and no smoothing anywhere else.
 DICE_EPSILON = 1e-5
 
@@ -18,7 +20,8 @@ class DiceCELoss(nn.Layer):
 
     Dice: 1 - mean over the classes of 2 * sum(p * y) / (sum(p) + sum(y) + 1e-5), p the softmax,
     y the one-hot label, each sum over the whole batch. Cross entropy: the mean over the pixels.
-    (The paper's equation 2 lost its minus sign and its mean; its released loss has both.)
+    (The paper's equation 2 lost its minus sign and its mean; its released loss has both.) Where
+    several processes share a batch, sums and means are those of the whole batch.
 
     Where nothing is ignored and no class is weighted, the value is that of the released loss.
     One deviation: an ignored pixel takes part in nothing here, neither in the value nor in the
@@ -99,15 +102,17 @@ def dice_ce_loss(
         log_probs = F.log_softmax(logits, axis=1)
         probs = paddle.exp(log_probs) * valid
         pixels = [0, 2, 3]
-        intersection = (probs * one_hot).sum(axis=pixels)
-        label_area = one_hot.sum(axis=pixels)
-        cardinality = probs.sum(axis=pixels) + label_area
+        intersection, label_area, probs_sum, class_log_probs = batch_sums(
+            paddle.stack(
+                [x.sum(axis=pixels) for x in (probs * one_hot, one_hot, probs, log_probs * one_hot)]
+            )
+        )
+        cardinality = probs_sum + label_area
         dice = 2 * intersection / (cardinality + DICE_EPSILON)
         dice_loss = (class_weights * (1 - dice)).sum() / class_weights.sum()
         # Nothing to learn from, and nothing to be blamed for.
         dice_loss = dice_loss * (label_area.sum() > 0).astype(logits.dtype)
 
-        class_log_probs = (log_probs * one_hot).sum(axis=pixels)
         weight_sum = (class_weights * label_area).sum()
         # A batch whose pixels all have weight 0 has no mean; 1 keeps the zero sum finite.
         weight_sum = paddle.where(weight_sum > 0, weight_sum, paddle.ones_like(weight_sum))

@@ -5,16 +5,18 @@ file more:
 
     iter_1000/model.pdparams   weights
     iter_1000/model.pdopt      optimiser and learning rate schedule
-    iter_1000/state.json       iteration, best score, SHA-256 of the other two
+    iter_1000/ema.pdparams     moving average of the weights, with --use_ema
+    iter_1000/state.json       iteration, best scores, SHA-256 of the others
 """
 
 import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,9 @@ from paddleseg_sclc.files import make_folder, write_error
 
 WEIGHTS = "model.pdparams"
 OPTIMIZER = "model.pdopt"
+AVERAGE = "ema.pdparams"
 STATE = "state.json"
+_PART, _OLD = ".part", ".old"
 _MAPPING_KEY = "StructuredToParameterName@@"
 
 # What a file of arrays needs; anything else in a pickle is code that loading would run.
@@ -75,44 +79,73 @@ def read_arrays(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a network's weights.
+
+    Args:
+        path: a `.pdparams` file, or a folder that holds `model.pdparams`. One that lies in a
+            checkpoint of this project is checked against it.
+
+    Raises:
+        SclcError: it is missing, damaged, or holds more than arrays.
+    """
+    path = path / WEIGHTS if path.is_dir() else path
+    if path.name == WEIGHTS and (path.parent / STATE).is_file():
+        read_state(path.parent)
+    return {
+        # paddle.save keeps the tensors of a nested dict as (name, array).
+        name: value[1] if isinstance(value, tuple) else value
+        for name, value in read_arrays(path).items()
+    }
+
+
 def load_weights(model: nn.Layer, path: Path) -> None:
     """Load all weights of a model, each of which must be in the file, with its shape.
 
     Args:
         model: changed in place.
-        path: a `.pdparams` file, or a folder that holds `model.pdparams`.
+        path: see `read_weights`.
 
     Raises:
         SclcError: it cannot be read, or is of another network (names the tensors that differ).
     """
-    path = path / WEIGHTS if path.is_dir() else path
-    arrays = {
-        # paddle.save keeps the tensors of a nested dict as (name, array).
-        name: value[1] if isinstance(value, tuple) else value
-        for name, value in read_arrays(path).items()
-    }
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    arrays = read_weights(path)
+    differences = find_differences(model.state_dict(), arrays)
+    if differences:
+        raise refuse(path, model, differences)
+    model.set_state_dict(arrays)
+
+
+def find_differences(tensors: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[str]:
+    """How arrays differ from a network's tensors by name and shape, a phrase each."""
+    expected = {name: list(tensor.shape) for name, tensor in tensors.items()}
     found = {name: list(np.shape(value)) for name, value in arrays.items()}
-    missing = [f"{name} is missing" for name in expected if name not in found]
-    extra = [f"{name} is unknown" for name in found if name not in expected]
     other = [
         f"{name} has shape {found[name]} instead of {shape}"
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
-    differences = other + missing + extra
-    if differences:
-        more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
-        raise SclcError(
-            f"{path}: the checkpoint must be of this network ({type(model).__name__}, "
-            f"{len(expected)} tensors), but {'; '.join(differences[:4])}{more}; use the config "
-            "that it was trained with"
-        )
-    model.set_state_dict(arrays)
+    missing = [f"{name} is missing" for name in expected if name not in found]
+    extra = [f"{name} is unknown" for name in found if name not in expected]
+    return other + missing + extra
+
+
+def refuse(path: Path, model: nn.Layer, differences: Sequence[str]) -> SclcError:
+    """The error that weights are of another network."""
+    more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
+    return SclcError(
+        f"{path}: the checkpoint must be of this network ({type(model).__name__}, "
+        f"{len(model.state_dict())} tensors), but {'; '.join(differences[:4])}{more}; use the "
+        "config that it was trained with"
+    )
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Layer, optimizer: Any | None, state: Mapping[str, Any]
+    folder: Path,
+    model: nn.Layer,
+    optimizer: Any | None,
+    state: Mapping[str, Any],
+    average: nn.Layer | None = None,
 ) -> None:
     """Write a checkpoint folder beside its place, then rename it there.
 
@@ -121,20 +154,25 @@ def save_checkpoint(
         model: what to save.
         optimizer: what to save; None for weights alone.
         state: JSON values to keep with it.
+        average: a network with averaged weights, to keep too.
 
     Raises:
         SclcError: it cannot be written; what was there before is still there.
     """
     make_folder(folder.parent)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}{_PART}")
     try:
         temporary.mkdir()
         paddle.save(model.state_dict(), str(temporary / WEIGHTS))
         if optimizer is not None:
             paddle.save(optimizer.state_dict(), str(temporary / OPTIMIZER))
+        if average is not None:
+            paddle.save(average.state_dict(), str(temporary / AVERAGE))
         checksums = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
-        content = json.dumps({**state, "sha256": checksums}, indent=2) + "\n"
+        # No new line at its end: without its last byte, too, the file is no longer whole.
+        content = json.dumps({**state, "sha256": checksums}, indent=2)
         (temporary / STATE).write_text(content, encoding="utf-8")
+        _flush(temporary)
         _replace_folder(temporary, folder)
     except OSError as error:
         raise write_error(folder, error) from error
@@ -142,13 +180,37 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _flush(folder: Path) -> None:
+    """Have the disk write a folder's files, so that a power cut cannot empty them."""
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:  # not every file system can, for folders above all
+            if path.is_file():
+                raise
+        finally:
+            os.close(descriptor)
+
+
 def _replace_folder(source: Path, target: Path) -> None:
     """Rename a folder over another one, which is removed only once the new one stands."""
-    old = target.with_name(f"{source.name}.old")
+    old = source.with_name(f"{source.name}{_OLD}")
     if target.exists():
         target.rename(old)
     source.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def clean_up(parent: Path) -> None:
+    """Remove what a killed process left half-written; put back what it was replacing."""
+    for old in parent.glob(f".*{_PART}{_OLD}"):
+        target = parent / old.name[1:].rsplit(".", 3)[0]
+        if not target.exists():
+            old.rename(target)
+    for rest in [*parent.glob(f".*{_PART}"), *parent.glob(f".*{_PART}{_OLD}")]:
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -173,8 +235,8 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def resume_checkpoint(folder: Path, model: nn.Layer, optimizer: Any) -> dict[str, Any]:
-    """Load weights, optimiser and schedule, in place.
+def resume_weights(folder: Path, model: nn.Layer) -> dict[str, Any]:
+    """Load the weights of a checkpoint, in place; its optimiser lies in `OPTIMIZER`.
 
     Returns:
         The state kept with the checkpoint; `iteration` is the number of iterations done.
@@ -184,8 +246,13 @@ def resume_checkpoint(folder: Path, model: nn.Layer, optimizer: Any) -> dict[str
     """
     state = read_state(folder)
     load_weights(model, folder)
-    optimizer.set_state_dict(read_arrays(folder / OPTIMIZER))
     return state
+
+
+def resume_average(folder: Path, average: nn.Layer) -> None:
+    """Load averaged weights; a run that had none starts its average with the weights."""
+    name = AVERAGE if (folder / AVERAGE).is_file() else WEIGHTS
+    load_weights(average, folder / name)
 
 
 def _sha256(path: Path) -> str:

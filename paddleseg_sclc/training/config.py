@@ -1,10 +1,11 @@
 """PaddleSeg configs, read with errors that name the key, and what is built from them.
 
-Two keys are ours, beside PaddleSeg's own at the top level:
+Three keys are ours, beside PaddleSeg's own at the top level:
 
 - `best_metric`: the metric (a name in `paddleseg_sclc.metrics.METRICS`) that chooses the best
   model; `miou` if absent, as in the paper and in PaddleSeg.
 - `seed`: of the weights, the order of the samples and the on-line transforms.
+- `training`: what PaddleSeg has no key for; see `options.SECTION_KEYS` and docs/training.md.
 """
 
 import difflib
@@ -21,6 +22,7 @@ import paddleseg_sclc.plugin  # noqa: F401  registers the components
 from paddleseg_sclc.dataset.paddleseg_format import Sample, check_samples, read_list
 from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.metrics import METRICS
+from paddleseg_sclc.training.options import SECTION_KEYS, check_section
 
 TOP_LEVEL_KEYS = {
     "batch_size": int,
@@ -37,6 +39,7 @@ TOP_LEVEL_KEYS = {
     "to_static_training": bool,
     "best_metric": str,
     "seed": int,
+    "training": dict,
 }
 _REGISTRIES = {
     "model": manager.MODELS,
@@ -56,6 +59,7 @@ def load_config(
     batch_size: int | None = None,
     iters: int | None = None,
     opts: Sequence[str] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read a PaddleSeg config with its `_base_` files, override values and check it.
 
@@ -64,7 +68,8 @@ def load_config(
         learning_rate: in place of the config's `lr_scheduler.learning_rate`.
         batch_size: in place of the config's.
         iters: in place of the config's.
-        opts: `key.subkey=value` each, over any value.
+        opts: `key.subkey=value` each, over any value that the config has.
+        training: values over those of its `training` section, whether it has them or not.
 
     Raises:
         UsageError: the file is missing or no config, or a key, a type or a value is wrong.
@@ -84,6 +89,8 @@ def load_config(
         # PaddleSeg's own checks end in their reason; what stands before it is a form letter.
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
         raise UsageError(f"{path}: {reason}") from error
+    if training:
+        config.dic["training"] = {**config.dic.get("training", {}), **training}
     check_config(config.dic, path)
     return config
 
@@ -130,6 +137,9 @@ def check_config(dic: Mapping[str, Any], path: Path) -> None:
         if dic[key] < 1:
             raise UsageError(f"{path}: {key} must be at least 1, got {dic[key]}")
     _check_name(dic.get("best_metric", "miou"), scalar_metrics(), f"{path}: best_metric", "metric")
+    for key in dic.get("training", {}):
+        _check_name(key, SECTION_KEYS, f"{path}: training", "key")
+    check_section(dic.get("training", {}), f"{path}: training")
     _check_component(dic["model"], "model", f"{path}: model")
     for key in LIST_KEYS:
         if key in dic:

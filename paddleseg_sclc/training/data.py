@@ -9,7 +9,7 @@ import random
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -26,6 +26,7 @@ from paddle import Tensor
 from paddle.io import Dataset
 
 from paddleseg_sclc.errors import SclcError
+from paddleseg_sclc.training.options import TrainingOptions
 
 
 class SeededDataset(Dataset):
@@ -116,7 +117,7 @@ class SampleStream:
 
 def make_loader(
     dataset: Any, batch_size: int, iters: int, seed: int, start_iter: int = 0, num_workers: int = 0
-) -> Iterator[dict[str, Tensor]]:
+) -> Generator[dict[str, Tensor], None, None]:
     """Batches of the rest of the stream: dicts of `img`, `label` (and `edge`).
 
     Raises:
@@ -151,6 +152,19 @@ def make_loader(
         pool.shutdown(cancel_futures=True)
 
 
+def sample_files(dataset: Any, options: TrainingOptions, iteration: int) -> list[str]:
+    """The images of a batch, by all processes together.
+
+    Args:
+        dataset: what the loader reads.
+        options: of the run.
+        iteration: iterations done before the batch.
+    """
+    stream = SampleStream(len(dataset), options.batch_size, iteration + 1, options.seed, iteration)
+    files = getattr(dataset, "file_list", None)
+    return [str(files[i][0]) if files else f"sample {i}" for _, i in next(iter(stream))]
+
+
 def _make_pool(dataset: SeededDataset, num_workers: int) -> Executor:
     """What loads batches: processes, or one thread where there are none.
 
@@ -158,6 +172,9 @@ def _make_pool(dataset: SeededDataset, num_workers: int) -> Executor:
     """
     if num_workers == 0:
         return ThreadPoolExecutor(1, initializer=_start_thread, initargs=(dataset,))
+    # As many threads again in every process would only get in one another's way. Said here, not in
+    # the forked process: there OpenCV would wait for ever for threads that fork did not copy.
+    cv2.setNumThreads(1)
     # Forked, so that the dataset need not be pickled; nothing that loads touches the device.
     fork = multiprocessing.get_context("fork")
     return ProcessPoolExecutor(num_workers, fork, initializer=_start_process, initargs=(dataset,))
@@ -176,8 +193,6 @@ def _start_process(dataset: SeededDataset) -> None:
     # Ctrl-C reaches the whole group; the training process decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # As many threads again in every process would only get in one another's way.
-    cv2.setNumThreads(1)
 
 
 def _load_batch(keys: list[tuple[int, int]]) -> dict[str, Any]:

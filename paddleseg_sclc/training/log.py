@@ -6,7 +6,13 @@ from typing import Any
 
 
 class NoLog:
-    """Stands in for a VisualDL writer that is not wanted."""
+    """Stands in for a VisualDL writer or a history that is not wanted."""
+
+    def append(self, *_: Any) -> None:
+        """Write nothing."""
+
+    def add_image(self, *_: Any) -> None:
+        """Write nothing."""
 
     def add_scalar(self, *_: Any) -> None:
         """Write nothing."""
@@ -33,6 +39,11 @@ class LogWindow:
         """Leave out the time since the last iteration (validation, saving)."""
         self._skipped += now - self._mark
         self._mark = now
+
+    @property
+    def filled(self) -> bool:
+        """Whether there is anything to take the mean of."""
+        return bool(self._losses)
 
     @property
     def loss(self) -> float:

@@ -1,78 +1,43 @@
 """The training loop: what stock `core.train` does, and what it cannot.
 
 Beyond stock: any metric chooses the best model, checkpoints are whole or not there, a run can be
-stopped by Ctrl-C or SIGTERM and resumed exactly, a batch may be larger than the dataset, and the
-history is kept as CSV.
+stopped by Ctrl-C or SIGTERM and resumed exactly, a batch may be larger than the dataset or than
+the memory, bad numbers do not ruin the model, and the history is kept as CSV.
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import paddle
-from paddle import Tensor, nn
+from paddle import nn
 
-from paddleseg_sclc.compat import compute_losses
 from paddleseg_sclc.errors import SclcError
 from paddleseg_sclc.evaluation import evaluate
 from paddleseg_sclc.inference.engine import Predictor
 from paddleseg_sclc.inference.options import InferenceOptions
-from paddleseg_sclc.training.checkpoint import resume_checkpoint, save_checkpoint
-from paddleseg_sclc.training.data import make_loader
+from paddleseg_sclc.training import parallel
+from paddleseg_sclc.training.checkpoint import (
+    OPTIMIZER,
+    read_arrays,
+    resume_average,
+    resume_weights,
+    save_checkpoint,
+)
+from paddleseg_sclc.training.data import make_loader, sample_files
+from paddleseg_sclc.training.ema import WeightAverage
 from paddleseg_sclc.training.interrupt import stop_requests
 from paddleseg_sclc.training.log import LogWindow, NoLog, format_duration
+from paddleseg_sclc.training.options import TrainingOptions
+from paddleseg_sclc.training.panels import show_panels
 from paddleseg_sclc.training.run_folder import HISTORY, History, RunFolder
+from paddleseg_sclc.training.selection import Selection
+from paddleseg_sclc.training.step import TrainingStep
 
 VALIDATION_METRICS = ("miou", "accuracy", "kappa", "dice")
 _VDL_NAMES = {"miou": "mIoU", "accuracy": "Acc", "kappa": "Kappa", "dice": "Dice"}
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What PaddleSeg's `tools/train.py` takes as options; the same names and meaning.
-
-    Attributes:
-        iters: iterations of the whole run.
-        batch_size: images an iteration.
-        seed: of the sample stream.
-        save_interval: iterations from one checkpoint (and validation) to the next.
-        log_iters: iterations from one log line to the next.
-        num_workers: processes that load data; 0 loads in this one.
-        keep_checkpoint_max: how many checkpoints to keep, the newest.
-        best_metric: name of the metric that chooses the best model.
-        precision: `fp32`, `fp16` or `bf16`; the latter two change nothing on a CPU.
-        amp_level: `O1` or `O2`, with fp16 and bf16.
-        use_vdl: write a VisualDL log.
-    """
-
-    iters: int
-    batch_size: int
-    seed: int = 0
-    save_interval: int = 1000
-    log_iters: int = 10
-    num_workers: int = 0
-    keep_checkpoint_max: int = 5
-    best_metric: str = "miou"
-    precision: str = "fp32"
-    amp_level: str = "O1"
-    use_vdl: bool = False
-
-
-@dataclass
-class Best:
-    """The best validation so far.
-
-    Attributes:
-        score: of the chosen metric; None before the first validation that defines it.
-        iteration: when it was.
-    """
-
-    score: float | None = None
-    iteration: int = 0
 
 
 class Trainer:
@@ -87,6 +52,11 @@ class Trainer:
         options: see there.
         val_dataset: a PaddleSeg dataset in mode `val`; None trains without validation.
         inference: how validation images are put through the network.
+        resume: checkpoint to go on from.
+
+    Attributes:
+        selection: the best validations so far.
+        exhausted: whether the run ended because no better one came.
     """
 
     def __init__(
@@ -99,33 +69,31 @@ class Trainer:
         options: TrainingOptions,
         val_dataset: Any = None,
         inference: InferenceOptions | None = None,
+        resume: Path | None = None,
     ) -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.losses = losses
         self.train_dataset = train_dataset
         self.run = run
         self.options = options
         self.val_dataset = val_dataset
         self.inference = inference
-        self.best = Best()
-        self.scaler = (
-            paddle.amp.GradScaler(init_loss_scaling=1024) if options.precision == "fp16" else None
-        )
-        if options.precision != "fp32" and options.amp_level == "O2":
-            self.model, self.optimizer = paddle.amp.decorate(
-                models=model,
-                optimizers=optimizer,
-                level="O2",
-                dtype=_amp_dtype(options.precision),
-                save_dtype="float32",
-            )
+        self.selection = Selection(options.keep_best, options.patience)
+        self.exhausted = False
+        self._skipped = 0
+        self._start = 0
+        self._resumed = resume
+        # Weights come before the optimiser, which at level O2 makes its own copies of them.
+        state = resume_weights(resume, model) if resume else None
+        parallel.share_weights(model)
+        self.average = WeightAverage(model, options.ema_decay) if options.use_ema else None
+        if resume and self.average is not None:
+            resume_average(resume, self.average.model)
+        ignore_index = getattr(train_dataset, "ignore_index", 255)
+        self.step = TrainingStep(model, optimizer, losses, options, ignore_index)
+        if state is not None:
+            self._load_state(state)
 
-    def train(self, resume: Path | None = None) -> int:
-        """Train to the last iteration, or until Ctrl-C or SIGTERM.
-
-        Args:
-            resume: checkpoint to go on from.
+    def train(self) -> int:
+        """Train to the last iteration, or until Ctrl-C, SIGTERM or the end of patience.
 
         Returns:
             Iterations done; fewer than asked for if stopped.
@@ -136,98 +104,106 @@ class Trainer:
         # The optimiser names its state when it first steps; names that start afresh are those of
         # the checkpoint, whatever this process has trained before.
         with paddle.utils.unique_name.guard():
-            return self._train(resume)
+            if self._resumed is not None:
+                self.step.optimizer.set_state_dict(read_arrays(self._resumed / OPTIMIZER))
+            return self._train(self._start)
 
-    def _train(self, resume: Path | None) -> int:
+    def _train(self, iteration: int) -> int:
         options = self.options
-        iteration = self._resume(resume) if resume else 0
         columns = ["iteration", "lr", "loss", "seconds", *VALIDATION_METRICS]
-        self._history = History(self.run.path / HISTORY, columns, iteration)
+        self._history: Any = (
+            History(self.run.path / HISTORY, columns, iteration)
+            if parallel.is_writer()
+            else NoLog()
+        )
         self._seed(iteration)
-        loader = make_loader(
+        batches = make_loader(
             self.train_dataset,
-            options.batch_size,
+            options.batch_size // parallel.world_size(),
             options.iters,
             options.seed,
             iteration,
             options.num_workers,
         )
-        with self._open_vdl() as self._vdl, stop_requests() as stop:
+        with (
+            contextlib.closing(batches),
+            self._open_vdl() as self._vdl,
+            stop_requests() as stop,
+        ):
             log = LogWindow(time.monotonic())
-            for batch in loader:
+            for batch in batches:
                 log.loaded()
-                rate = self.optimizer.get_lr()
-                loss = self._step(batch, iteration)
+                rate = self.step.optimizer.get_lr()
+                result = self.step(batch, stop.requested)
                 iteration += 1
-                log.add(loss)
-                if iteration % options.log_iters == 0 or iteration == options.iters:
+                if result.finite:
+                    self._skipped = 0
+                    log.add(result.loss)
+                    if self.average is not None:
+                        self.average.update(iteration)
+                else:
+                    self._refuse_batch(result.loss, iteration)
+                    log.skip_to(time.monotonic())
+                self.step.step_schedule(result)
+                if log.filled and (
+                    iteration % options.log_iters == 0 or iteration == options.iters
+                ):
                     self._log(iteration, rate, log)
                     log = LogWindow(time.monotonic())
-                last = iteration == options.iters or stop.requested
-                if iteration % options.save_interval == 0 or last:
-                    if not stop.requested:
-                        self._validate(iteration)
-                    self._save(iteration)
-                    self._seed(iteration)
-                    log.skip_to(time.monotonic())
-                if last:
+                if self._end_of_iteration(iteration, result.stop, log):
                     break
         return iteration
+
+    def _end_of_iteration(self, iteration: int, stop: bool, log: LogWindow) -> bool:
+        """Validate and save where it is time; returns whether this was the last iteration."""
+        last = iteration == self.options.iters or stop
+        if iteration % self.options.save_interval == 0 or last:
+            if not stop:
+                last = self._validate(iteration) or last
+            self._save(iteration)
+            self._seed(iteration)
+            log.skip_to(time.monotonic())
+        return last
 
     def _seed(self, iteration: int) -> None:
         # Drawn afresh at every checkpoint, so that a resumed run draws what the undisturbed one
         # does (dropout; the samples and transforms have seeds of their own).
-        paddle.seed(self.options.seed * 1_000_003 + iteration)
+        seed = self.options.seed * 1_000_003 + iteration
+        paddle.seed(seed * parallel.world_size() + parallel.rank())
 
-    def _resume(self, folder: Path) -> int:
-        state = resume_checkpoint(folder, self.model, self.optimizer)
-        self.best = Best(**state["best"])
-        if self.scaler is not None and state.get("scaler"):
-            self.scaler.load_state_dict(state["scaler"])
-        return int(state["iteration"])
+    @property
+    def _average_model(self) -> nn.Layer | None:
+        return self.average.model if self.average is not None else None
 
-    def _step(self, batch: dict[str, Tensor], iteration: int) -> float:
-        """One update of the weights; returns the loss before it."""
-        self.model.train()
-        labels = batch["label"].astype("int64")
-        edges = batch["edge"].astype("int64") if "edge" in batch else None
-        with self._auto_cast():
-            logits = self.model(batch["img"])
-            if hasattr(self.model, "loss_computation"):
-                loss_list = self.model.loss_computation(logits, self.losses, batch)
-            else:
-                loss_list = compute_losses(logits, labels, edges, self.losses)
-            loss = sum(loss_list[1:], start=loss_list[0])
-        value = float(loss)
-        if not math.isfinite(value):
-            raise SclcError(
-                f"iteration {iteration + 1}: the loss must be finite, got {value}; lower "
-                "--learning_rate (and, with fp16, try bf16 or fp32), then go on from the last "
-                "checkpoint with --resume_model auto"
-            )
-        if self.scaler is not None:
-            scaled = self.scaler.scale(loss)
-            scaled.backward()
-            self.scaler.minimize(self.optimizer, scaled)
-        else:
-            loss.backward()
-            self.optimizer.step()
-        self.optimizer.clear_grad()
-        schedule = self.optimizer._learning_rate
-        if isinstance(schedule, paddle.optimizer.lr.ReduceOnPlateau):
-            schedule.step(value)
-        elif isinstance(schedule, paddle.optimizer.lr.LRScheduler):
-            schedule.step()
-        return value
+    def _load_state(self, state: dict[str, Any]) -> None:
+        self._start = int(state["iteration"])
+        self._skipped = int(state["skipped"])
+        self.selection.load_state(state["selection"])
+        if self.step.scaler is not None and state.get("scaler"):
+            self.step.scaler.load_state_dict(state["scaler"])
 
-    def _auto_cast(self) -> Any:
-        if self.options.precision == "fp32":
-            return contextlib.nullcontext()
-        return paddle.amp.auto_cast(
-            level=self.options.amp_level, dtype=_amp_dtype(self.options.precision)
+    def _refuse_batch(self, loss: float, iteration: int) -> None:
+        """Skip a batch that is no number, or end the run with a record of it."""
+        self._skipped += 1
+        files = sample_files(self.train_dataset, self.options, iteration - 1)
+        what = f"iteration {iteration}: loss and gradients must be finite, got a loss of {loss}"
+        if self.options.non_finite == "skip" and self._skipped <= self.options.max_skipped:
+            if parallel.is_writer():
+                print(f"skipped: {what}; batch: {', '.join(files)}", flush=True)
+            return
+        folder = self.run.path / f"non_finite_iter_{iteration}"
+        if parallel.is_writer():
+            state = {**self._state(iteration - 1), "files": files, "loss": str(loss)}
+            self._write(folder, state)
+        raise SclcError(
+            f"{what} on {', '.join(files)}; the model before it, which this batch has not changed, "
+            f"and these names are in {folder}; look at the images, lower --learning_rate (and, "
+            "with fp16, try bf16 or fp32), then go on with --resume_model auto"
         )
 
     def _log(self, iteration: int, rate: float, log: LogWindow) -> None:
+        if not parallel.is_writer():
+            return
         remaining = (self.options.iters - iteration) * log.seconds
         print(
             f"[TRAIN] iter {iteration}/{self.options.iters}  loss {log.loss:.4f}  lr {rate:.6f}  "
@@ -248,18 +224,35 @@ class Trainer:
         self._vdl.add_scalar("Train/batch_cost", log.seconds, iteration)
         self._vdl.add_scalar("Train/reader_cost", log.data_seconds, iteration)
 
-    def _validate(self, iteration: int) -> None:
+    def _validate(self, iteration: int) -> bool:
+        """Validate in the first process; returns whether the patience is at its end."""
         if self.val_dataset is None:
-            return
-        result = evaluate(Predictor(self.model, self.inference), self.val_dataset)
+            return False
+        if parallel.is_writer():
+            self._validate_here(iteration)
+        (ended,) = parallel.sum_over_processes(
+            float(parallel.is_writer() and self.selection.exhausted)
+        )
+        self.exhausted = ended > 0
+        return self.exhausted
+
+    def _validate_here(self, iteration: int) -> None:
+        model = self._average_model or self.step.model
+        predictor = Predictor(model, self.inference)
+        with self.step.auto_cast():
+            result = evaluate(predictor, self.val_dataset)
+            if self.options.use_vdl:
+                show_panels(self._vdl, predictor, self.val_dataset, self.options.panels, iteration)
         names = dict.fromkeys((*VALIDATION_METRICS, self.options.best_metric))
         figures = {name: float(value) for name, value in result.figures(names).items()}
-        score = figures[self.options.best_metric]
-        better = math.isfinite(score) and (self.best.score is None or score > self.best.score)
+        better, kept = self.selection.add(figures[self.options.best_metric], iteration)
+        state = {"iteration": iteration, "best_metric": self.options.best_metric, **figures}
+        state = {k: v if v == v else None for k, v in state.items()}
         if better:
-            self.best = Best(score, iteration)
-            state = {"iteration": iteration, "best_metric": self.options.best_metric, **figures}
-            save_checkpoint(self.run.best_model, self.model, None, state)
+            save_checkpoint(self.run.best_model, model, None, state)
+        if kept and self.options.keep_best > 1:
+            save_checkpoint(self.run.best_iteration(iteration), model, None, state)
+            self.run.keep_best_iterations(i for _, i in self.selection.best)
         print(
             f"[EVAL]  iter {iteration}  "
             + "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
@@ -271,30 +264,35 @@ class Trainer:
         for name in VALIDATION_METRICS:
             self._vdl.add_scalar(f"Evaluate/{_VDL_NAMES[name]}", figures[name], iteration)
 
-    def _save(self, iteration: int) -> None:
-        state = {
+    def _state(self, iteration: int) -> dict[str, Any]:
+        scaler = self.step.scaler
+        return {
             "iteration": iteration,
             "seed": self.options.seed,
             "best_metric": self.options.best_metric,
-            "best": {"score": self.best.score, "iteration": self.best.iteration},
-            "scaler": _plain(self.scaler.state_dict()) if self.scaler is not None else None,
+            "selection": self.selection.state(),
+            "skipped": self._skipped,
+            "scaler": _plain(scaler.state_dict()) if scaler is not None else None,
         }
-        save_checkpoint(self.run.checkpoint(iteration), self.model, self.optimizer, state)
-        self.run.remove_old_checkpoints(max(self.options.keep_checkpoint_max, 1))
+
+    def _write(self, folder: Path, state: dict[str, Any]) -> None:
+        save_checkpoint(folder, self.step.model, self.step.optimizer, state, self._average_model)
+
+    def _save(self, iteration: int) -> None:
+        if parallel.is_writer():
+            self._write(self.run.checkpoint(iteration), self._state(iteration))
+            self.run.remove_old_checkpoints(max(self.options.keep_checkpoint_max, 1))
+        parallel.barrier()
 
     @contextlib.contextmanager
     def _open_vdl(self) -> Iterator[Any]:
-        if not self.options.use_vdl:
+        if not self.options.use_vdl or not parallel.is_writer():
             yield NoLog()
             return
         from visualdl import LogWriter  # slow to import, and not always wanted
 
         with LogWriter(str(self.run.path)) as writer:
             yield writer
-
-
-def _amp_dtype(precision: str) -> str:
-    return {"fp16": "float16", "bf16": "bfloat16"}[precision]
 
 
 def _plain(state: dict[str, Any]) -> dict[str, float]:

@@ -6,6 +6,8 @@ RUN/history.csv           a row every log interval and every validation
 RUN/vdlrecords.*.log      VisualDL, with --use_vdl
 RUN/iter_N/               checkpoints (see checkpoint.py), the last few
 RUN/best_model/           weights that were best on the validation set
+RUN/best_iter_N/          the best few, with `training.keep_best` over 1
+RUN/non_finite_iter_N/    the state before a batch whose loss was no number, and its files' names
 RUN/stain_target.json     what the training patches were normalised to, if they were
 """
 
@@ -24,7 +26,7 @@ import yaml
 
 import paddleseg_sclc
 from paddleseg_sclc.errors import SclcError, UsageError
-from paddleseg_sclc.files import atomic_path, make_folder
+from paddleseg_sclc.files import atomic_path, make_folder, write_error
 from paddleseg_sclc.training.checkpoint import STATE, WEIGHTS, read_state
 
 CONFIG = "config.yml"
@@ -128,6 +130,17 @@ class RunFolder:
             with atomic_path(self.path / STAIN_TARGET) as temporary:
                 shutil.copyfile(target, temporary)
 
+    def best_iteration(self, iteration: int) -> Path:
+        """The folder of one of the best few models."""
+        return self.path / f"best_iter_{iteration}"
+
+    def keep_best_iterations(self, iterations: Iterable[int]) -> None:
+        """Remove the folders of models that are no longer among the best few."""
+        kept = {self.best_iteration(iteration) for iteration in iterations}
+        for folder in self.path.glob("best_iter_*"):
+            if folder.name[10:].isdigit() and folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def remove_old_checkpoints(self, keep: int) -> None:
         """Remove all but the newest `keep` checkpoints."""
         for folder in self.checkpoints()[keep:]:
@@ -173,8 +186,11 @@ class History:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row; columns that it lacks stay empty."""
-        with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+        try:
+            with open(self.path, "a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(row)
+        except OSError as error:
+            raise write_error(self.path, error) from error
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

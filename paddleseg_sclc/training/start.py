@@ -8,8 +8,13 @@ import paddle
 
 from paddleseg_sclc.errors import UsageError
 from paddleseg_sclc.inference.options import InferenceOptions
+from paddleseg_sclc.training import parallel
+from paddleseg_sclc.training.cache import cached
+from paddleseg_sclc.training.checkpoint import clean_up
 from paddleseg_sclc.training.config import Builder, check_data
-from paddleseg_sclc.training.loop import Trainer, TrainingOptions
+from paddleseg_sclc.training.loop import Trainer
+from paddleseg_sclc.training.options import TrainingOptions
+from paddleseg_sclc.training.parameters import load_pretrained
 from paddleseg_sclc.training.run_folder import RunFolder
 
 
@@ -20,6 +25,7 @@ def run_training(
     device: str,
     do_eval: bool = True,
     resume: str | None = None,
+    pretrained: str | None = None,
 ) -> int:
     """Check the data, build everything, train.
 
@@ -31,17 +37,16 @@ def run_training(
         do_eval: validate at every checkpoint.
         resume: a checkpoint folder, or `auto` for the newest whole one of the run (which may be
             none: the run then starts).
+        pretrained: a run folder or a file of weights to start from, where nothing is resumed.
 
     Returns:
-        Iterations done.
+        Iterations done; all that were asked for where the run ended of itself.
 
     Raises:
         UsageError, SclcError: see the parts.
     """
-    if paddle.distributed.get_world_size() > 1:
-        raise UsageError(
-            "training by several processes is not supported yet; start one process, on one GPU"
-        )
+    _check_shares(options)
+    parallel.start()
     checkpoint = _find_checkpoint(run, resume)
     if do_eval and "val_dataset" not in config.dic:
         raise UsageError("--do_eval: the config must have a val_dataset; add one or leave it out")
@@ -52,30 +57,62 @@ def run_training(
     check_data(config.dic, ["train_dataset", "val_dataset"] if do_eval else ["train_dataset"])
     paddle.seed(options.seed)
     builder = Builder(config)
-    run.start(config.dic, options.seed, device, resuming=resume is not None)
-    print(f"run folder: {run.path}", flush=True)
+    if parallel.is_writer():
+        run.start(config.dic, options.seed, device, resuming=resume is not None)
+        print(f"run folder: {run.path}", flush=True)
+    model = builder.model
+    if pretrained and checkpoint is None:
+        print(f"pretrained: {load_pretrained(model, Path(pretrained), builder.num_classes)}")
+    train_dataset = builder.train_dataset
+    if options.cache_gb:
+        train_dataset = cached(train_dataset, options.cache_gb)
+    if checkpoint is not None:
+        print(f"resuming from {checkpoint}", flush=True)
     trainer = Trainer(
-        builder.model,
+        model,
         builder.optimizer,
         builder.loss,
-        builder.train_dataset,
+        train_dataset,
         run,
         options,
         builder.val_dataset if do_eval else None,
         inference,
+        checkpoint,
     )
-    if checkpoint is not None:
-        print(f"resuming from {checkpoint}", flush=True)
-    done = trainer.train(checkpoint)
-    if done < options.iters:
-        print(f"stopped after iteration {done}; go on with --resume_model auto", flush=True)
-    elif trainer.best.score is not None:
+    done = trainer.train()
+    _print_end(trainer, done)
+    return options.iters if trainer.exhausted else done
+
+
+def _print_end(trainer: Trainer, done: int) -> None:
+    options, selection = trainer.options, trainer.selection
+    if not parallel.is_writer():
+        return
+    if trainer.exhausted:
         print(
-            f"best {options.best_metric} {trainer.best.score:.4f} at iteration "
-            f"{trainer.best.iteration}: {run.best_model}",
+            f"ended after iteration {done}: no better {options.best_metric} in "
+            f"{selection.waited} validations",
             flush=True,
         )
-    return done
+    elif done < options.iters:
+        print(f"stopped after iteration {done}; go on with --resume_model auto", flush=True)
+    if selection.score is not None and (trainer.exhausted or done == options.iters):
+        print(
+            f"best {options.best_metric} {selection.score:.4f} at iteration "
+            f"{selection.iteration}: {trainer.run.best_model}",
+            flush=True,
+        )
+
+
+def _check_shares(options: TrainingOptions) -> None:
+    """A batch must fall into equal parts, one a process and, with accumulation, a pass."""
+    parts = parallel.world_size() * options.accumulation
+    if options.batch_size % parts:
+        raise UsageError(
+            f"batch_size must be a multiple of {parts} ({parallel.world_size()} processes, "
+            f"{options.accumulation} parts each), got {options.batch_size}; it counts the images "
+            "of all processes together"
+        )
 
 
 def _find_checkpoint(run: RunFolder, resume: str | None) -> Path | None:
@@ -86,6 +123,9 @@ def _find_checkpoint(run: RunFolder, resume: str | None) -> Path | None:
                 "choose another --save_dir"
             )
         return None
+    if parallel.is_writer() and run.path.is_dir():
+        clean_up(run.path)
+    parallel.barrier()
     if resume == "auto":
         checkpoint = run.newest_checkpoint()
         if checkpoint is None:

@@ -1,6 +1,7 @@
 import random
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 
@@ -94,3 +95,20 @@ def test_workers_change_nothing():
     )
     np.testing.assert_array_equal(alone, helped)
     assert len(alone) == 3
+
+
+def test_workers_start_after_opencv_has_used_threads():
+    """Forked processes must not wait for OpenCV threads that fork does not copy."""
+
+    class Resized(Images):
+        def __getitem__(self, index):
+            return {"img": cv2.resize(np.zeros((512, 512, 3), np.float32), (8, 8))}
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        for _ in range(10):
+            cv2.GaussianBlur(np.zeros((1000, 1000, 3), np.uint8), (31, 31), 0)
+        assert len(list(make_loader(Resized(False), 2, 3, 0, num_workers=2))) == 3
+    finally:
+        cv2.setNumThreads(threads)

@@ -173,7 +173,7 @@ def test_more_images_in_a_batch_than_in_the_dataset(train):
 def test_a_loss_that_is_not_finite_stops_the_run(train, capsys):
     code, run = train("--learning_rate", "1e30", "--save_interval", "1")
     assert code == 1
-    assert "the loss must be finite" in capsys.readouterr().err
+    assert "loss and gradients must be finite" in capsys.readouterr().err
     assert not any("nan" in loss for loss in losses(run))
 
 
