@@ -29,7 +29,7 @@ INSTALL_REQUIRES = [
     # The report is a template; the tables in text are prettytable's.
     "jinja2>=3",
     "prettytable>=3.12",
-    "pillow<11",
+    "pillow>=10.2,<11",
     "protobuf>=3.20.2,<=3.20.3",
     "PyYAML>=6",
     "lxml>=5",
