@@ -21,7 +21,7 @@ from paddleseg_sclc.report.statistics import figures_of_image
 from paddleseg_sclc.training.run_folder import HISTORY, read_history
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_LINES = ("-", "--", "-.", ":")
+_LINES = ("-", "--", "-.", (0, (1, 0.6)))
 _MARKERS = "osD^vPX"
 _WIDTH, _HEIGHT, _LEGEND_LINE = 4.7, 3.3, 0.21
 # More points than pixels of a chart do not show.
@@ -99,7 +99,7 @@ def learning_curves(table: Table) -> dict[str, str]:
                 if column == "loss":
                     look["marker"] = ""
                 axes.plot(
-                    x, y, **look, markersize=4, linewidth=1.3,
+                    x, y, **look, markersize=4, linewidth=1.5,
                     label=None if name in seen else short(name),
                 )  # fmt: skip
                 seen.add(name)
@@ -159,7 +159,7 @@ def probability_curves(table: Table) -> dict[str, str]:
             error = row.figures["calibration_error"].value
             axes.plot(
                 probs[some] / pixels[some], tumour[some] / pixels[some], **style(index),
-                markersize=4, linewidth=1.3, label=f"{short(row.result.name, 32)}, ECE {error:.4f}",
+                markersize=4, linewidth=1.5, label=f"{short(row.result.name, 32)}, ECE {error:.4f}",
             )  # fmt: skip
         axes.set(xlabel="predicted probability of tumour", ylabel="share of tumour")
 
@@ -173,7 +173,7 @@ def _line(axes: Any, x: NDArray, y: NDArray, index: int, label: str) -> None:
         axes.plot([], [], **look, label=label)
         return
     keep = _thinned(x, y)
-    axes.plot(x[keep], y[keep], **look, linewidth=1.3, label=label)
+    axes.plot(x[keep], y[keep], **look, linewidth=1.5, label=label)
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -136,7 +136,7 @@ def comparison_note(table: Table) -> str:
     note = (
         f"Difference of {table.compared}, first minus second, on the same images; paired "
         f"permutation test that swaps both networks' results of whole units ({table.unit}), Holm's "
-        f"correction over {len(tests)} tests."
+        f"correction over {len(tests)} {'test' if len(tests) == 1 else 'tests'}."
     )
     least = max((test.least_p for test in tests), default=0.0)
     if least > 0.05:

@@ -124,9 +124,11 @@ class Table:
                 "narrow."
             )
         if self.unit != "patient":
+            known = all(o.patient for row in self.rows for o in row.result.origins)
             lines.append(
-                f"Patients are not known; were {UNIT_PLURALS[self.unit]} of one patient among "
-                "these, the intervals are too narrow."
+                ("" if known else "Patients are not known. ")
+                + f"The intervals take {UNIT_PLURALS[self.unit]} for independent; those of one "
+                "patient are not, and with such they are too narrow."
             )
         return lines
 

@@ -19,6 +19,7 @@ from paddleseg_sclc.report.charts import image_strip, learning_curves, probabili
 from paddleseg_sclc.report.columns import shown
 from paddleseg_sclc.report.comparison import Row, Table
 from paddleseg_sclc.report.grids import PAPER_BLOCK, Grid, grids, remarks
+from paddleseg_sclc.report.leaks import Leaks
 from paddleseg_sclc.report.pictures import Choice, draw_panels
 from paddleseg_sclc.report.statistics import figures_of_image
 
@@ -67,11 +68,20 @@ def _content(table: Table, choices: Sequence[Choice]) -> dict[str, Any]:
         "grids": grids(table),
         "charts": {title: Markup(svg) for title, svg in charts.items()},
         "confusion": [_confusion(row) for row in table.rows],
-        "checks": [(row.result.name, leaks) for row in table.rows for leaks in row.result.leaks],
+        "checks": _checks(table),
         "pictures": [_picture(choice) for choice in choices],
         "images": _image_list(table),
         "remarks": remarks(table),
     }
+
+
+def _checks(table: Table) -> list[tuple[str, Leaks]]:
+    """What was found on both sides, and of which runs: those on the same data share it."""
+    names: dict[Leaks, list[str]] = {}
+    for row in table.rows:
+        for leaks in row.result.leaks:
+            names.setdefault(leaks, []).append(row.result.name)
+    return [(", ".join(dict.fromkeys(of)), leaks) for leaks, of in names.items()]
 
 
 def _confusion(row: Row) -> dict[str, Any]:
