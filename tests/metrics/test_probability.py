@@ -79,7 +79,10 @@ def test_sums_of_images_add_up():
 
 def test_one_half_parts_the_histogram_in_the_middle():
     histogram = ProbabilityHistogram()
-    histogram.update(np.array([0, np.nextafter(np.float32(0.5), np.float32(0)), 0.5, 1], np.float32), np.ones(4, bool))
+    histogram.update(
+        np.array([0, np.nextafter(np.float32(0.5), np.float32(0)), 0.5, 1], np.float32),
+        np.ones(4, bool),
+    )
     middle = histogram.counts.shape[1] // 2
     assert histogram.counts[1, :middle].sum() == histogram.counts[1, middle:].sum() == 2
 
