@@ -4,8 +4,8 @@
 
 --images holds H&E patches (those of the paper's authors: 1024 x 1024), --target the image to
 normalise to. Peers are installed into environments of their own below --peers, once; without
---peers only this project is measured. All take turns, image by image, each in its own process;
-printed are medians over rounds and images, as Markdown.
+--peers only this project is measured. All take turns, image by image, each in its own process
+and each call after one on another image; printed are medians over rounds and images, as Markdown.
 """
 
 import argparse
@@ -135,12 +135,12 @@ def optimum(image: np.ndarray, white: np.ndarray) -> np.ndarray:
 def time_all(tools: Sequence[Tool], images: Sequence[Path], rounds: int) -> None:
     """Print the table of times and memory."""
     full, alone = defaultdict(list), defaultdict(list)
-    for number in range(rounds + 1):
+    for number in range(rounds):
         for index, image in enumerate(images):
             for shift in range(len(tools)):  # each comes first in turn
                 tool = tools[(shift + number + index) % len(tools)]
-                result = tool.ask(do="time", image=str(image))
-                if number and "error" not in result:  # the first round warms up
+                result = tool.ask(do="time", image=str(image), other=str(images[index - 1]))
+                if "error" not in result:
                     full[tool.name].append(result["full"])
                     alone[tool.name].append(result["alone"])
     print("| | fit + transform, ms | times ours | transform, ms | times a copy | memory, MB |")
@@ -260,7 +260,7 @@ def print_degenerate(tools: Sequence[Tool], folder: Path) -> None:
         np.save(folder / "tile.npy", tile)
         row = []
         for tool in tools:
-            paths = {"image": str(folder / "tile.npy"), "output": str(folder / "result.npy")}
+            paths = {"image": str(folder / f"{name}.npy"), "output": str(folder / "result.npy")}
             answer = tool.ask(do="transform", **paths)
             row.append(answer.get("error") or _describe(tile, np.load(folder / "result.npy")))
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
