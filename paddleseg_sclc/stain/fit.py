@@ -94,11 +94,13 @@ def check_stain_matrix(stain_matrix: ArrayLike) -> NDArray[np.float64]:
     """Return two unit rows as float64, (2, 3).
 
     Raises:
-        ValueError: they are not finite, not of norm 1, or not different.
+        ValueError: they are not finite, below 0, not of norm 1, or not different.
     """
     matrix = finite_array(stain_matrix, (2, 3), "stain_matrix")
     if not np.allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-4):
         raise ValueError(f"stain_matrix: must have rows of norm 1, got {matrix.tolist()}")
+    if matrix.min() < 0:
+        raise ValueError(f"stain_matrix: must have no entry below 0, got {matrix.tolist()}")
     if abs(float(matrix[0] @ matrix[1])) > _MOST_COSINE:
         raise ValueError(f"stain_matrix: must have two different stains, got {matrix.tolist()}")
     return matrix

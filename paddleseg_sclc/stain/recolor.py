@@ -25,6 +25,9 @@ _THREAD_PIXELS = 2**18
 # instruction sets, at most 0.4 of that was seen.
 _FLOAT32_ERROR = 4e-4, 3e-5
 
+# Beyond this float32 settles nothing: stains that can hardly be told apart, or of no strength.
+_MOST_DOUBT = 0.1
+
 
 def unmixing_matrix(stain_matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the pseudo-inverse of a stain matrix, (3, 2): `concentrations = od @ it`."""
@@ -73,6 +76,8 @@ class Recolor:
             uint8 of the same shape.
         """
         pixels = np.ascontiguousarray(check_image(image)).reshape(1, -1, 3)
+        if self._doubt > _MOST_DOUBT:
+            return self.plain(image)
         result = np.empty_like(pixels)
         count = pixels.shape[1]
         threads = max(1, min(cv2.getNumThreads(), count // _THREAD_PIXELS))

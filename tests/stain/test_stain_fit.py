@@ -28,6 +28,7 @@ def test_a_fit_cannot_be_changed():
     [
         ({"stain_matrix": [[0.6, 0.8, 0.0], [0.6, 0.8, 0.0]]}, "two different stains"),
         ({"stain_matrix": [[6, 8, 0.0], [0.0, 0.8, 0.6]]}, "rows of norm 1"),
+        ({"stain_matrix": [[-0.6, 0.8, 0.0], [0.0, 0.8, 0.6]]}, "no entry below 0"),
         ({"stain_matrix": [[0.6, 0.8], [0.0, 0.8]]}, "shape"),
         ({"stain_matrix": [[0.6, 0.8, float("nan")], [0, 0.8, 0.6]]}, "finite"),
         ({"stain_matrix": [[0.6, 0.8, "0"], [0, 0.8, 0.6]]}, "finite numbers"),

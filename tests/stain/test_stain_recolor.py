@@ -22,6 +22,19 @@ PAIRS = {
 }
 
 
+def test_stains_that_float32_cannot_settle_are_computed_in_float64(stains):
+    close = stains["macenko"][0] * [1, 1.02, 1]
+    matrix = np.array([stains["macenko"][0], close / np.linalg.norm(close)])
+    for source in (
+        StainFit.of(matrix, (1, 1), (255, 255, 255)),
+        StainFit.of(stains["macenko"], (1e-6, 1e-3), (255, 255, 255)),
+    ):
+        target = StainFit.of(stains["ruifrok"], (900, 1), (250, 251, 252))
+        pixels = colours(17)
+        result = Recolor(source, target)(pixels)
+        np.testing.assert_array_equal(result, np.rint(plain(pixels, source, target)))
+
+
 def fits(stains, pair):
     return [StainFit.of(stains[name], largest, white) for name, largest, white in PAIRS[pair]]
 
