@@ -15,7 +15,9 @@ RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 RUIFROK /= np.linalg.norm(RUIFROK, axis=1, keepdims=True)
 
 _TOLERANCE = 1e-7
-_MAX_ROUNDS = 500
+_MAX_ROUNDS = 1000
+# What rounding may add to a loss, which is about 1.
+_NOISE = 1e-14
 _DEPTH = 4
 
 
@@ -63,16 +65,24 @@ def learn_dictionary(
     Returns:
         float64, (2, 3), the atoms in the order of `start`.
     """
-    weighted = od * (weights / weights.sum())
     weights = weights / weights.sum()
-    current, history = start, _History()
+    weighted = od * weights
+    current = plain = start
+    least, history = np.inf, _History()
     for _ in range(_MAX_ROUNDS):
         codes = sparse_codes(od, current, sparsity)
-        following = _update_atoms(current, (codes * weights) @ codes.T, codes @ weighted.T)
-        step = following - current
+        often = codes * weights
+        gram, target = often @ codes.T, codes @ weighted.T
+        loss = np.vdot(current, gram @ current / 2 - target) + sparsity * often.sum()
+        if loss > least + _NOISE:  # the extrapolation went astray
+            current = plain
+            continue
+        least = loss
+        plain = _update_atoms(current, gram, target)
+        step = plain - current
         if np.abs(step).max() < _TOLERANCE:
-            return following
-        current = history.extrapolate(following, step)
+            return plain
+        current = history.extrapolate(plain, step)
     return current
 
 
@@ -93,7 +103,8 @@ def _update_atoms(
 class _History:
     """Anderson acceleration of the alternation, which alone takes five times the rounds.
 
-    It only chooses where the next round starts: the end is a fixed point of the alternation.
+    It only chooses where the next round starts: the end is a fixed point of the alternation. A
+    start that is worse than the last one is not taken, so that the loss falls throughout.
     """
 
     def __init__(self) -> None:
@@ -104,14 +115,12 @@ class _History:
         self, result: NDArray[np.float64], step: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the next start from the last rounds' results and steps; plain if it misleads."""
-        if self.steps and np.abs(step).max() > 2 * np.abs(self.steps[-1]).max():
-            self.results, self.steps = [], []
         self.results = [*self.results[-_DEPTH:], result.ravel()]
         self.steps = [*self.steps[-_DEPTH:], step.ravel()]
         if len(self.steps) < 3:
             return result
         changes = np.diff(self.steps, axis=0).T
-        mix = np.linalg.lstsq(changes, step.ravel(), rcond=1e-10)[0]
+        mix = np.linalg.lstsq(changes, step.ravel(), rcond=1e-6)[0]
         mixed = (result.ravel() - np.diff(self.results, axis=0).T @ mix).reshape(2, 3)
         mixed = np.maximum(mixed, 0)
         norms = np.linalg.norm(mixed, axis=1, keepdims=True)

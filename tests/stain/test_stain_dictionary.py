@@ -47,6 +47,20 @@ def test_pure_stains_are_found(stains):
         np.testing.assert_allclose(found, matrix, atol=0.01)
 
 
+@pytest.mark.parametrize("noise", [0, 0.03])
+@pytest.mark.parametrize("sparsity", [1e-3, 0.02, 0.1])
+def test_the_alternation_has_settled(sparsity, noise, stains):
+    """Ill-conditioned ones too, where unchecked extrapolation wandered until the rounds ran out."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        for matrix in stains.values():
+            od = mixture(rng, matrix) + noise * rng.random((3, 4000))
+            found = learn_dictionary(od, np.ones(4000), sparsity)
+            codes = sparse_codes(od, found, sparsity)
+            following = one_round(found, codes @ codes.T, codes @ od.T)
+            np.testing.assert_allclose(following, found, atol=2e-7)
+
+
 @pytest.mark.parametrize("sparsity", [0.02, 0.1, 0.2])
 def test_acceleration_ends_where_the_plain_alternation_does(sparsity, stains):
     rng = np.random.default_rng(2)
