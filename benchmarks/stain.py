@@ -6,6 +6,7 @@
 normalise to. Peers are installed into environments of their own below --peers, once; without
 --peers only this project is measured. All take turns, image by image, each in its own process
 and each call after one on another image; printed are medians over rounds and images, as Markdown.
+Memory is what a new process grows by, its greatest over the images.
 """
 
 import argparse
@@ -146,6 +147,7 @@ def time_all(tools: Sequence[Tool], images: Sequence[Path], rounds: int) -> None
     print("| | fit + transform, ms | times ours | transform, ms | times a copy | memory, MB |")
     print("|---|---|---|---|---|---|")
     for tool in tools:
+        tool.stop()  # in a new process, whose memory has not grown yet
         memory = [tool.ask(do="memory", image=str(image)).get("memory", 0.0) for image in images]
         if not full[tool.name]:
             print(f"| {tool.name} | failed | | | | |")
@@ -154,7 +156,7 @@ def time_all(tools: Sequence[Tool], images: Sequence[Path], rounds: int) -> None
         print(
             f"| {tool.name} | {middle:.2f} | {middle / statistics.median(full['ours']):.1f} "
             f"| {bare:.2f} | {bare / statistics.median(alone['copy']):.1f} "
-            f"| {statistics.median(memory):.0f} |",
+            f"| {max(memory):.0f} |",
             flush=True,
         )
 
@@ -257,7 +259,7 @@ def print_degenerate(tools: Sequence[Tool], folder: Path) -> None:
     }
     _print_header("", tools)
     for name, tile in tiles.items():
-        np.save(folder / "tile.npy", tile)
+        np.save(folder / f"{name}.npy", tile)
         row = []
         for tool in tools:
             paths = {"image": str(folder / f"{name}.npy"), "output": str(folder / "result.npy")}
@@ -287,6 +289,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all of it."""
     args = parse_args(argv)
+    patches = sorted(args.images.glob("*.png"))
+    if not patches:
+        print(f"error: {args.images}: must hold PNG images, got none", file=sys.stderr)
+        return 1
     processor = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line for line in processor if line.startswith("model name")), "?: ?")
     print(
@@ -297,7 +303,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = []
-        for path in [*sorted(args.images.glob("*.png")), args.target]:
+        for path in [*patches, args.target]:
             images.append(folder / f"{path.stem}.npy")
             np.save(images[-1], read_image(path))
         target = images[-1]
