@@ -15,12 +15,16 @@ class RecomputableStage(Stage):
     Args:
         recompute: `none`; `stages`: each module as a whole; `blocks`: each residual block and
             each fusion.
+        keep_last: leave the last module out of `stages`. The backward pass of the network comes to
+            the last stage's last module first, with all else that is kept still there: whether it
+            was kept, too, or has just been computed again is nearly the same there.
         arguments: as `Stage` takes them.
     """
 
-    def __init__(self, recompute: str, **arguments: Any) -> None:
+    def __init__(self, recompute: str, keep_last: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.recompute = recompute
+        self.keep_last = keep_last
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """Branches from the highest resolution down, in and out; not changed."""
@@ -29,7 +33,8 @@ class RecomputableStage(Stage):
         return branches
 
     def _train(self, module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
-        if self.recompute == "stages":
+        kept = self.keep_last and module is self.stage_func_list[-1]
+        if self.recompute == "stages" and not kept:
             return recomputed(module, branches, call=lambda x: _module(module, x))
         if self.recompute == "blocks":
             return _module_by_blocks(module, branches)

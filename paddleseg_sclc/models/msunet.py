@@ -50,9 +50,10 @@ class MSUNet(nn.Layer):
         align_corners: as in `paddle.nn.functional.interpolate`.
         pretrained: path of a `.pdparams` file to start from.
         recompute: `none` keeps all activations of a training step; `stages` keeps the inputs of
-            each HRNet module, bottleneck, transition and decoder step and computes the rest again
-            in the backward pass; `blocks` keeps those of each residual block and fusion too. The
-            gradients are the same. See docs/training.md for what each costs.
+            each HRNet module, bottleneck and transition of the encoder and computes what lies
+            between again in the backward pass (all but the last module); `blocks` keeps those of
+            each residual block, fusion and decoder step. The gradients are the same. See
+            docs/training.md for what each costs.
 
     Raises:
         ValueError: an argument is not a positive integer, or `recompute` is another word.
@@ -125,7 +126,12 @@ class MSUNet(nn.Layer):
         # By index: paddle.jit.to_static, which rewrites this code, knows neither `strict` nor
         # `reversed`.
         for i, step in enumerate(self.decoder):
-            x = self._run(step, x, branches[-1 - i])
+            if self.recompute == "stages":
+                # The backward pass begins here: what the decoder keeps is gone before memory is
+                # at its peak, in the modules of stage 4.
+                x = step(x, branches[-1 - i])
+            else:
+                x = self._run(step, x, branches[-1 - i])
         return [self.head(x)]
 
     def _run(self, layer: nn.Layer, *inputs: Any) -> Any:
@@ -205,6 +211,7 @@ def _stage(
 ) -> RecomputableStage:
     return RecomputableStage(
         recompute,
+        keep_last=name == "stage4",
         num_channels=widths,
         num_modules=num_modules,
         num_blocks=[num_blocks] * len(widths),

@@ -83,14 +83,13 @@ def format_plans(
 def _advice(plan: Plan | None) -> str:
     if plan is None:
         return "nothing fits: take a smaller batch, smaller images or a larger card"
-    parts = [f"model.recompute: {plan.recompute}"] if plan.recompute else []
-    if plan.accumulation > 1:
-        parts.append(
-            f"training.accumulation: {plan.accumulation} (Dice and batch norm then see a part of "
-            "the batch at a time)"
-        )
-    settings = " and ".join(parts) or "the config as it is"
-    return f"take {settings}: the fastest that fits and leaves the batch whole, if any does"
+    settings = f"model.recompute: {plan.recompute}" if plan.recompute else "the config as it is"
+    if plan.accumulation == 1:
+        return f"take {settings}: the fastest that fits"
+    return (
+        f"the batch does not fit whole; take {settings} and training.accumulation: "
+        f"{plan.accumulation} (Dice and batch norm then see a part of the batch at a time)"
+    )
 
 
 def _build(config: Any, recompute: str | None) -> tuple[nn.Layer, Any, dict[str, list]]:

@@ -137,8 +137,9 @@ class TrainingStep:
             return True  # it looks for itself, lowers its scale and leaves the weights alone
         gradients = [p.grad for p in self._learning if p.grad is not None]
         with paddle.no_grad():
-            norms = paddle.stack([paddle.linalg.norm(g.astype("float32")) for g in gradients])
-            return bool(paddle.isfinite(norms.sum()))
+            # The sum of what is no number is none, either, and costs a 25th of the norm.
+            sums = paddle.stack([gradient.sum().astype("float32") for gradient in gradients])
+            return bool(paddle.isfinite(sums.sum()))
 
     def _update(self) -> None:
         if self.scaler is None:
