@@ -1,6 +1,6 @@
 """What only a GPU can show: the paper's four configs, seconds an iteration and peak memory.
 
-    python benchmarks/gpu.py                       # float32, fp16 and bf16 (O1, O2)
+    python benchmarks/gpu.py                       # float32, fp16 and bf16 (O1, O2, NHWC)
     python benchmarks/gpu.py --precision fp32 --iters 20
     python -m paddle.distributed.launch --gpus 0,1 benchmarks/gpu.py --precision fp32
 
@@ -24,7 +24,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("unet", "attention_unet", "msunet_2blocks", "msunet_4blocks")
-PRECISIONS = ("fp32", "fp16-O1", "fp16-O2", "bf16-O1", "bf16-O2")
+# NHWC: channels last, which only MSUNet has.
+PRECISIONS = (
+    *("fp32", "fp16-O1", "fp16-O2", "bf16-O1", "bf16-O2"),
+    *("fp16-O1-NHWC", "fp16-O2-NHWC", "bf16-O1-NHWC", "bf16-O2-NHWC"),
+)
 WARM_UP = 5
 
 
@@ -51,17 +55,19 @@ def run_case(args: argparse.Namespace) -> None:
 
     from paddleseg_sclc.training import parallel
     from paddleseg_sclc.training.config import Builder, load_config
-    from paddleseg_sclc.training.device import set_device
+    from paddleseg_sclc.training.device import set_device, tune
     from paddleseg_sclc.training.options import TrainingOptions
     from paddleseg_sclc.training.step import TrainingStep
 
     name, precision = args.case
     path = ROOT / "configs" / f"{name}.yml"
-    config = load_config(path, batch_size=args.batch_size, opts=args.opts)
+    kind, level, layout = (*precision.split("-"), "", "")[:3]
+    overrides = [*(args.opts or []), *(["model.data_format=NHWC"] if layout else [])]
+    config = load_config(path, batch_size=args.batch_size, opts=overrides or None)
     device = set_device(args.device)
+    tune(device)
     parallel.start()
     builder = Builder(config)
-    kind, _, level = precision.partition("-")
     options = TrainingOptions(
         iters=args.iters, batch_size=config.batch_size, precision=kind, amp_level=level or "O1"
     )
@@ -88,6 +94,11 @@ def run_case(args: argparse.Namespace) -> None:
     }
     if parallel.is_writer():
         print("FIGURES", json.dumps(figures))
+
+
+def precisions(name: str, args: argparse.Namespace) -> list[str]:
+    """The asked-for precisions that a config can be run in."""
+    return [p for p in args.precision if name.startswith("msunet") or not p.endswith("NHWC")]
 
 
 def estimate(name: str, args: argparse.Namespace) -> int:
@@ -117,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if dist.get_world_size() > 1:
         # Under `launch` every process is a case's share; one config and precision at a time.
         for name in args.config:
-            for precision in args.precision:
+            for precision in precisions(name, args):
                 args.case = [name, precision]
                 run_case(args)
         return 0
@@ -125,14 +136,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = False
     for name in args.config:
         print(f"{name}: planned peak in float32 {estimate(name, args) / 1e9:.2f} GB", flush=True)
-        for precision in args.precision:
+        for precision in precisions(name, args):
             command = [sys.executable, "-W", "ignore", __file__, *arguments]
             command += ["--case", name, precision]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode or "FIGURES" not in result.stdout:
                 failed = True
                 lines = result.stderr.strip().splitlines() or ["no output"]
-                print(f"  {precision:8} failed: {lines[-1]}", flush=True)
+                print(f"  {precision:12} failed: {lines[-1]}", flush=True)
                 continue
             figures = json.loads(result.stdout.rsplit("FIGURES", 1)[1])
             memory = "  ".join(
@@ -141,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if figures[kind] is not None
             )
             print(
-                f"  {precision:8} {figures['seconds']:8.3f} s an iteration  {memory}  loss "
+                f"  {precision:12} {figures['seconds']:8.3f} s an iteration  {memory}  loss "
                 f"{figures['first_loss']:.3f} to {figures['last_loss']:.3f}  ({figures['device']})",
                 flush=True,
             )

@@ -40,6 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--device", help="cpu or gpu (default: a GPU if there is one)")
     add("--precision", default="fp32", choices=["fp32", "fp16", "bf16"], help="on a GPU")
     add("--amp_level", default="O1", choices=["O1", "O2"], help="with fp16 and bf16")
+    add("--deterministic", action="store_true", help="same bits every time on a GPU too; slow")
     add("--use_vdl", action="store_true", help="write a VisualDL log")
     add("--use_ema", action="store_true", help="validate and keep averaged weights")
     add("--patience", type=int, help="end after so many validations without a better one")
@@ -64,7 +65,7 @@ def train(argv: Sequence[str] | None) -> int:
     args = parse_args(argv)
     # Paddle takes seconds to load: not for --help or a misspelt option.
     from paddleseg_sclc.training.config import load_config
-    from paddleseg_sclc.training.device import set_device
+    from paddleseg_sclc.training.device import set_device, tune
     from paddleseg_sclc.training.options import TrainingOptions, section_options
     from paddleseg_sclc.training.run_folder import RunFolder
     from paddleseg_sclc.training.start import run_training
@@ -81,6 +82,7 @@ def train(argv: Sequence[str] | None) -> int:
         args.config, args.learning_rate, args.batch_size, args.iters, overrides or None, training
     )
     device = set_device(args.device)
+    tune(device, args.deterministic)
     print(f"device: {device}", flush=True)
     if device.startswith("cpu") and args.precision != "fp32":
         print(f"--precision {args.precision} changes nothing on a CPU", flush=True)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 from paddleseg.models.backbones.hrnet import FuseLayers, HighResolutionModule, Stage
@@ -18,51 +19,54 @@ class RecomputableStage(Stage):
         keep_last: leave the last module out of `stages`. The backward pass of the network comes to
             the last stage's last module first, with all else that is kept still there: whether it
             was kept, too, or has just been computed again is nearly the same there.
+        data_format: `NCHW` or `NHWC`, of the branches.
         arguments: as `Stage` takes them.
     """
 
-    def __init__(self, recompute: str, keep_last: bool, **arguments: Any) -> None:
+    def __init__(
+        self, recompute: str, keep_last: bool, data_format: str = "NCHW", **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
         self.recompute = recompute
         self.keep_last = keep_last
+        self.data_format = data_format
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """Branches from the highest resolution down, in and out; not changed."""
         for module in self.stage_func_list:
-            branches = self._train(module, branches) if self.training else module(branches)
+            branches = (
+                self._train(module, branches) if self.training else self._run(module, branches)
+            )
         return branches
 
     def _train(self, module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
         kept = self.keep_last and module is self.stage_func_list[-1]
         if self.recompute == "stages" and not kept:
-            return recomputed(module, branches, call=lambda x: _module(module, x))
+            return recomputed(module, branches, call=lambda x: self._run(module, x))
         if self.recompute == "blocks":
-            return _module_by_blocks(module, branches)
-        return _module(module, branches)
+            return self._run_by_blocks(module, branches)
+        return self._run(module, branches)
+
+    def _run(self, module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
+        return _fuse(module.fuse_func, module.branches_func(branches), self.data_format)
+
+    def _run_by_blocks(self, module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
+        outputs = []
+        for x, blocks in zip(branches, module.branches_func.basic_block_list, strict=True):
+            for block in blocks:
+                x = recomputed(block, x)
+            outputs.append(x)
+        fusion = module.fuse_func
+        return recomputed(fusion, outputs, call=lambda x: _fuse(fusion, x, self.data_format))
 
 
-def _module(module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
-    return _fuse(module.fuse_func, module.branches_func(branches))
-
-
-def _module_by_blocks(module: HighResolutionModule, branches: list[Tensor]) -> list[Tensor]:
-    outputs = []
-    for x, blocks in zip(branches, module.branches_func.basic_block_list, strict=True):
-        for block in blocks:
-            x = recomputed(block, x)
-        outputs.append(x)
-    fusion = module.fuse_func
-    return recomputed(fusion, outputs, call=lambda x: _fuse(fusion, x))
-
-
-def _fuse(fusion: FuseLayers, branches: list[Tensor]) -> list[Tensor]:
+def _fuse(fusion: FuseLayers, branches: list[Tensor], data_format: str) -> list[Tensor]:
     """`FuseLayers.forward`, each branch handed to its consumers by `_aliases`."""
     count = len(branches)
-    sources = [_aliases(x, count) for x in branches]
+    sources = [_aliases(x, count) if fusion.training else [x] * count for x in branches]
     layers = iter(fusion.residual_func_list)
     fused = []
     for i in range(count):
-        size = branches[i].shape[2:]
         total = sources[i][i]
         for j in range(count):
             if j == i:
@@ -71,10 +75,23 @@ def _fuse(fusion: FuseLayers, branches: list[Tensor]) -> list[Tensor]:
             for _ in range(max(i - j, 1)):  # going down, a convolution of stride 2 a level
                 x = next(layers)(x)
             if j > i:
-                x = F.interpolate(x, size, mode="bilinear", align_corners=fusion.align_corners)
+                x = resize_to(x, branches[i], fusion.align_corners, data_format)
             total = total + x
         fused.append(F.relu(total))
     return fused
+
+
+def resize_to(x: Tensor, other: Tensor, align_corners: bool, data_format: str) -> Tensor:
+    """Bilinear resizing to the height and width of another tensor."""
+    # A size, not a scale factor: with the latter an exported network fails in oneDNN and
+    # in the ONNX converter on Paddle 3 (the attribute is written twice). A tensor of sizes
+    # would make a GPU wait; only an export, whose sides may be free, needs one.
+    first = data_format.index("H")
+    shape = other.shape if paddle.in_dynamic_mode() else paddle.shape(other)
+    size = shape[first : first + 2]
+    return F.interpolate(
+        x, size, mode="bilinear", align_corners=align_corners, data_format=data_format
+    )
 
 
 def _aliases(x: Tensor, count: int) -> list[Tensor]:

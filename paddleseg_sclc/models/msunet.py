@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import paddle
-import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddleseg.cvlibs import manager
 from paddleseg.models import layers
 from paddleseg.models.backbones.hrnet import Layer1, TransitionLayer
 from paddleseg.utils import utils
 
-from paddleseg_sclc.models.hrnet_stage import RecomputableStage
-from paddleseg_sclc.models.recompute import recomputed
+from paddleseg_sclc.models.hrnet_stage import RecomputableStage, resize_to
+from paddleseg_sclc.models.recompute import BATCH_NORM, recomputed
 
 # What the backward pass computes again instead of keeping it.
 RECOMPUTE = ("none", "stages", "blocks")
+DATA_FORMATS = ("NCHW", "NHWC")
 # The encoder halves the resolution three times, the bottom once more.
 SIZE_DIVISOR = 16
 
@@ -54,9 +54,12 @@ class MSUNet(nn.Layer):
             between again in the backward pass (all but the last module); `blocks` keeps those of
             each residual block, fusion and decoder step. The gradients are the same. See
             docs/training.md for what each costs.
+        data_format: `NCHW`, or `NHWC` to compute with channels last, which GPUs with tensor cores
+            want in fp16 and bf16. Inputs, outputs and weights are the same.
 
     Raises:
-        ValueError: an argument is not a positive integer, or `recompute` is another word.
+        ValueError: an argument is not a positive integer, or `recompute` or `data_format` is
+            another word.
     """
 
     def __init__(
@@ -68,12 +71,11 @@ class MSUNet(nn.Layer):
         align_corners: bool = False,
         pretrained: str | None = None,
         recompute: str = "none",
+        data_format: str = "NCHW",
     ) -> None:
         super().__init__()
-        if recompute not in RECOMPUTE:
-            raise ValueError(
-                f"MSUNet: recompute must be one of {', '.join(RECOMPUTE)}, got {recompute!r}"
-            )
+        _check_word("recompute", recompute, RECOMPUTE)
+        _check_word("data_format", data_format, DATA_FORMATS)
         _check_positive(
             num_classes=num_classes,
             num_blocks=num_blocks,
@@ -81,6 +83,11 @@ class MSUNet(nn.Layer):
             in_channels=in_channels,
         )
         widths = [base_channels * 2**i for i in range(4)]
+        how = {
+            "align_corners": align_corners,
+            "recompute": recompute,
+            "data_format": data_format,
+        }
 
         self.stem = nn.Sequential(
             layers.ConvBNReLU(in_channels, base_channels, 3, bias_attr=False),
@@ -88,23 +95,25 @@ class MSUNet(nn.Layer):
         )
         self.stage1 = Layer1(base_channels, base_channels, num_blocks, name="stage1")
         self.transition1 = TransitionLayer([4 * base_channels], widths[:2], name="transition1")
-        self.stage2 = _stage(1, num_blocks, widths[:2], align_corners, recompute, "stage2")
+        self.stage2 = _stage(1, num_blocks, widths[:2], "stage2", **how)
         self.transition2 = TransitionLayer(widths[:2], widths[:3], name="transition2")
-        self.stage3 = _stage(4, num_blocks, widths[:3], align_corners, recompute, "stage3")
+        self.stage3 = _stage(4, num_blocks, widths[:3], "stage3", **how)
         self.transition3 = TransitionLayer(widths[:3], widths, name="transition3")
-        self.stage4 = _stage(3, num_blocks, widths, align_corners, recompute, "stage4")
+        self.stage4 = _stage(3, num_blocks, widths, "stage4", **how)
         self.bottom = layers.ConvBNReLU(widths[3], widths[3], 3, stride=2, bias_attr=False)
 
         # From the bottom up; each step ends with the width of the next skip.
         outputs = [widths[2], widths[1], widths[0], widths[0]]
         inputs = [widths[3], *outputs[:-1]]
         self.decoder = nn.LayerList(
-            _DecoderStep(below + skip, out, align_corners)
+            _DecoderStep(below + skip, out, align_corners, data_format)
             for below, skip, out in zip(inputs, reversed(widths), outputs, strict=True)
         )
         self.head = nn.Conv2D(widths[0], num_classes, 3, padding=1)
 
         self.recompute = recompute
+        self.data_format = data_format
+        _set_data_format(self.sublayers(), data_format)
         self.pretrained = pretrained
         self.init_weight()
 
@@ -116,6 +125,8 @@ class MSUNet(nn.Layer):
         """
         if paddle.in_dynamic_mode():  # an export's sides may be free
             _check_size(x.shape[2], x.shape[3])
+        if self.data_format == "NHWC":
+            x = x.transpose([0, 2, 3, 1])
         x = self._run(self.stem, x)
         for block in self.stage1.bottleneck_block_list:
             x = self._run(block, x)
@@ -132,7 +143,8 @@ class MSUNet(nn.Layer):
                 x = step(x, branches[-1 - i])
             else:
                 x = self._run(step, x, branches[-1 - i])
-        return [self.head(x)]
+        x = self.head(x)
+        return [x.transpose([0, 3, 1, 2]) if self.data_format == "NHWC" else x]
 
     def _run(self, layer: nn.Layer, *inputs: Any) -> Any:
         """A layer that is recomputed as a whole unless `recompute` is `none`."""
@@ -184,41 +196,49 @@ class _DecoderStep(nn.Layer):
     the paper's parameter counts include them.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, align_corners: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, align_corners: bool, data_format: str
+    ) -> None:
         super().__init__()
         self.align_corners = align_corners
+        self.data_format = data_format
         self.double_conv = nn.Sequential(
             layers.ConvBNReLU(in_channels, out_channels, 3),
             layers.ConvBNReLU(out_channels, out_channels, 3),
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        # A size, not a scale factor: with the latter an exported network fails in oneDNN and
-        # in the ONNX converter on Paddle 3 (the attribute is written twice).
-        x = F.interpolate(
-            x, paddle.shape(skip)[2:], mode="bilinear", align_corners=self.align_corners
-        )
-        return self.double_conv(paddle.concat([x, skip], axis=1))
+        x = resize_to(x, skip, self.align_corners, self.data_format)
+        return self.double_conv(paddle.concat([x, skip], axis=self.data_format.index("C")))
 
 
 def _stage(
-    num_modules: int,
-    num_blocks: int,
-    widths: Sequence[int],
-    align_corners: bool,
-    recompute: str,
-    name: str,
+    num_modules: int, num_blocks: int, widths: Sequence[int], name: str, **how: Any
 ) -> RecomputableStage:
     return RecomputableStage(
-        recompute,
         keep_last=name == "stage4",
         num_channels=widths,
         num_modules=num_modules,
         num_blocks=[num_blocks] * len(widths),
         num_filters=widths,
         name=name,
-        align_corners=align_corners,
+        **how,
     )
+
+
+def _set_data_format(parts: Sequence[nn.Layer], data_format: str) -> None:
+    """Tell convolutions and batch norms where channels are; PaddleSeg's HRNet has no argument."""
+    for layer in parts:
+        if isinstance(layer, nn.Conv2D):
+            layer._data_format = data_format
+            layer._channel_dim = data_format.index("C")
+        elif isinstance(layer, BATCH_NORM):
+            layer._data_format = data_format
+
+
+def _check_word(name: str, value: str, words: Sequence[str]) -> None:
+    if value not in words:
+        raise ValueError(f"MSUNet: {name} must be one of {', '.join(words)}, got {value!r}")
 
 
 def _check_positive(**arguments: int) -> None:

@@ -137,3 +137,25 @@ def test_the_papers_network_takes_a_training_step():
     loss.backward()
     builder.optimizer.step()
     assert np.isfinite(float(loss))
+
+
+@pytest.mark.parametrize("recompute", ["none", "stages", "blocks"])
+def test_channels_last_is_the_same_network(recompute):
+    rng = np.random.default_rng(0)
+    x = paddle.to_tensor(rng.normal(size=(2, 3, 32, 48)).astype("float32"))
+    y = paddle.to_tensor(rng.integers(0, 2, (2, 32, 48)))
+    results = []
+    for data_format in ("NCHW", "NHWC"):
+        paddle.seed(0)
+        model = MSUNet(**SMALL, data_format=data_format, recompute=recompute)
+        logits = model(x)[0]
+        DiceCELoss()(logits, y).backward()
+        gradients = [p.grad.numpy().ravel() for p in model.parameters() if p.grad is not None]
+        statistics = [t.numpy().ravel() for t in model.state_dict().values()]
+        model.eval()
+        tensors = [logits.numpy(), model(x)[0].numpy(), np.concatenate(gradients)]
+        results.append([*tensors, np.concatenate(statistics)])
+    for first, last in zip(*results, strict=True):
+        np.testing.assert_allclose(last, first, atol=2e-4)
+    with pytest.raises(ValueError, match="data_format must be one of NCHW, NHWC, got 'nhwc'"):
+        MSUNet(**SMALL, data_format="nhwc")
