@@ -52,8 +52,8 @@ class MSUNet(nn.Layer):
         recompute: `none` keeps all activations of a training step; `stages` keeps the inputs of
             each HRNet module, bottleneck and transition of the encoder and computes what lies
             between again in the backward pass (all but the last module); `blocks` keeps those of
-            each residual block, fusion and decoder step. The gradients are the same. See
-            docs/training.md for what each costs.
+            each residual block and fusion. The gradients are the same. See docs/training.md for
+            what each costs.
         data_format: `NCHW`, or `NHWC` to compute with channels last, which GPUs with tensor cores
             want in fp16 and bf16. Inputs, outputs and weights are the same.
 
@@ -137,12 +137,9 @@ class MSUNet(nn.Layer):
         # By index: paddle.jit.to_static, which rewrites this code, knows neither `strict` nor
         # `reversed`.
         for i, step in enumerate(self.decoder):
-            if self.recompute == "stages":
-                # The backward pass begins here: what the decoder keeps is gone before memory is
-                # at its peak, in the modules of stage 4.
-                x = step(x, branches[-1 - i])
-            else:
-                x = self._run(step, x, branches[-1 - i])
+            # Never recomputed: the backward pass begins here, and what the decoder keeps is gone
+            # before memory is at its peak, in the modules of stage 4.
+            x = step(x, branches[-1 - i])
         x = self.head(x)
         return [x.transpose([0, 3, 1, 2]) if self.data_format == "NHWC" else x]
 
