@@ -6,7 +6,7 @@ DIR/...                the files, as PNG or pyramidal TIFF, in the folders they 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,23 +178,46 @@ class _Run:
                 with open_slide(items[0].path, self.options.mpp) as slide:
                     self.fits[source] = fit_slide(slide, normalizer).source
             else:
-                self.fits[source] = normalizer.fit_of(self._count_colors(items), source)
+                self.fits[source] = self._fit_images(source, items)
         except TissueError as error:
             # Images stay as they are; a copy of a slide would be no use.
             (self.result.problems if items[0].slide else self.result.notes).append(str(error))
         except SclcError as error:
             self.result.problems.append(str(error))
 
-    def _count_colors(self, items: Sequence[Item]) -> ColorHistogram:
+    def _fit_images(self, source: str, items: Sequence[Item]) -> Any:
+        """Fit images together; where too much of them is no H&E, those that can be fitted."""
+        normalizer = self.options.normalizer
+        histogram, _ = self._count_colors(items)
+        try:
+            return normalizer.fit_of(histogram, source)
+        except TissueError:
+            histogram, count = self._count_colors(items, normalizer)
+            if count == 0:
+                raise
+        fit = normalizer.fit_of(histogram, source)
+        self.result.notes.append(
+            f"{source}: its images together, too much of which is no H&E; the {count} that can be "
+            "fitted by themselves were fitted together instead"
+        )
+        return fit
+
+    def _count_colors(
+        self, items: Sequence[Item], judge: StainNormalizer | None = None
+    ) -> tuple[ColorHistogram, int]:
         count = min(len(items), _FIT_IMAGES)
         paths = [items[index * len(items) // count].path for index in range(count)]
-        chunks = [paths[i : i + _IMAGES_A_TASK] for i in range(0, count, _IMAGES_A_TASK)]
-        histogram = ColorHistogram()
+        chunks = [
+            _CountTask(tuple(paths[i : i + _IMAGES_A_TASK]), judge)
+            for i in range(0, count, _IMAGES_A_TASK)
+        ]
+        histogram, images = ColorHistogram(), 0
         for _, counted in run_tasks(_count_images, chunks, self.options.jobs):
             if isinstance(counted, SclcError):
                 raise counted
-            histogram.merge(counted)
-        return histogram
+            histogram.merge(counted[0])
+            images += counted[1]
+        return histogram, images
 
     def _normalizer_of(self, source: str) -> StainNormalizer:
         """The normaliser, fitted to a source if that has a fit."""
@@ -253,15 +276,29 @@ def _normalize_image(task: _ImageTask) -> Outcome:
     return outcome
 
 
-def _count_images(paths: Iterable[Path]) -> ColorHistogram:
-    """Count the colours of images; one that cannot be read is met again when it is normalised."""
-    histogram = ColorHistogram()
-    for path in paths:
+@dataclass(frozen=True)
+class _CountTask:
+    paths: tuple[Path, ...]
+    judge: StainNormalizer | None
+
+
+def _count_images(task: _CountTask) -> tuple[ColorHistogram, int]:
+    """Count the colours of images, of all or of those that the judge can fit, and how many.
+
+    An image that cannot be read is met again when it is normalised.
+    """
+    histogram, images = ColorHistogram(), 0
+    for path in task.paths:
+        one = ColorHistogram()
         try:
-            histogram.add(read_image(path))
+            one.add(read_image(path))
+            if task.judge is not None:
+                task.judge.fit_of(one)
         except SclcError:
             continue
-    return histogram
+        histogram.merge(one)
+        images += 1
+    return histogram, images
 
 
 def _line_about(path: Path, error: SclcError) -> str:

@@ -147,6 +147,24 @@ def test_a_batch_with_all_kinds_of_trouble_finishes(tool, tmp_path, capsys):
         assert (read(output / f"{name}.png") != image).any() == (name == "good")
 
 
+def test_trouble_among_the_patches_of_a_slide_does_not_spoil_its_fit(tool, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        write(tmp_path / "in" / f"{i}.png", tissue(i))
+        write(tmp_path / "good" / f"{i}.png", tissue(i))
+    for i in range(9):
+        write(tmp_path / "in" / f"random {i}.png", rng.integers(0, 256, (260, 300, 3), np.uint8))
+    for name in ("in", "good"):
+        assert tool.main([str(tmp_path / name), "--output", str(tmp_path / f"{name} out")]) == 0
+    captured = capsys.readouterr()
+    assert "12 files: 12 by the fit of its slide" in captured.out
+    assert "the 3 that can be fitted by themselves were fitted together" in captured.err
+    for i in range(3):
+        results = [read(tmp_path / f"{name} out" / f"{i}.png") for name in ("in", "good")]
+        np.testing.assert_array_equal(*results)
+        assert (results[0] != tissue(i)).any()
+
+
 def test_a_folder_of_blanks_is_copied_and_said_so(tool, tmp_path, capsys):
     write(tmp_path / "in" / "1.png", np.full((50, 60, 3), 240, np.uint8))
     assert tool.main([str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jobs", "1"]) == 0
