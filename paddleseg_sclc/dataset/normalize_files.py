@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paddleseg_sclc.dataset.fit_images import fit_images
 from paddleseg_sclc.dataset.normalize import fit_slide, normalize_slide
 from paddleseg_sclc.dataset.normalize_items import Item
 from paddleseg_sclc.dataset.paddleseg_format import read_image, write_png
@@ -20,13 +21,10 @@ from paddleseg_sclc.errors import SclcError, TissueError, UsageError
 from paddleseg_sclc.files import make_folder
 from paddleseg_sclc.slides.reader import open_slide
 from paddleseg_sclc.slides.tile_codec import Compression
-from paddleseg_sclc.stain import ColorHistogram, Outcome, StainNormalizer
+from paddleseg_sclc.stain import Outcome, StainNormalizer
 from paddleseg_sclc.stain.storage import read_json, write_json
 
 FITS = "fits.json"
-# Of a larger folder, so many images, evenly spaced, are fitted.
-_FIT_IMAGES = 512
-_IMAGES_A_TASK = 16
 
 # Told what is done, how much of it, and of how much.
 Progress = Callable[[str, int, int], None]
@@ -178,46 +176,15 @@ class _Run:
                 with open_slide(items[0].path, self.options.mpp) as slide:
                     self.fits[source] = fit_slide(slide, normalizer).source
             else:
-                self.fits[source] = self._fit_images(source, items)
+                paths = [item.path for item in items]
+                fit, note = fit_images(paths, normalizer, source, self.options.jobs)
+                self.fits[source] = fit
+                self.result.notes += [note] if note else []
         except TissueError as error:
             # Images stay as they are; a copy of a slide would be no use.
             (self.result.problems if items[0].slide else self.result.notes).append(str(error))
         except SclcError as error:
             self.result.problems.append(str(error))
-
-    def _fit_images(self, source: str, items: Sequence[Item]) -> Any:
-        """Fit images together; where too much of them is no H&E, those that can be fitted."""
-        normalizer = self.options.normalizer
-        histogram, _ = self._count_colors(items)
-        try:
-            return normalizer.fit_of(histogram, source)
-        except TissueError:
-            histogram, count = self._count_colors(items, normalizer)
-            if count == 0:
-                raise
-        fit = normalizer.fit_of(histogram, source)
-        self.result.notes.append(
-            f"{source}: its images together, too much of which is no H&E; the {count} that can be "
-            "fitted by themselves were fitted together instead"
-        )
-        return fit
-
-    def _count_colors(
-        self, items: Sequence[Item], judge: StainNormalizer | None = None
-    ) -> tuple[ColorHistogram, int]:
-        count = min(len(items), _FIT_IMAGES)
-        paths = [items[index * len(items) // count].path for index in range(count)]
-        chunks = [
-            _CountTask(tuple(paths[i : i + _IMAGES_A_TASK]), judge)
-            for i in range(0, count, _IMAGES_A_TASK)
-        ]
-        histogram, images = ColorHistogram(), 0
-        for _, counted in run_tasks(_count_images, chunks, self.options.jobs):
-            if isinstance(counted, SclcError):
-                raise counted
-            histogram.merge(counted[0])
-            images += counted[1]
-        return histogram, images
 
     def _normalizer_of(self, source: str) -> StainNormalizer:
         """The normaliser, fitted to a source if that has a fit."""
@@ -274,31 +241,6 @@ def _normalize_image(task: _ImageTask) -> Outcome:
         image = task.normalizer.transform(image)
     write_png(task.item.output, image)
     return outcome
-
-
-@dataclass(frozen=True)
-class _CountTask:
-    paths: tuple[Path, ...]
-    judge: StainNormalizer | None
-
-
-def _count_images(task: _CountTask) -> tuple[ColorHistogram, int]:
-    """Count the colours of images, of all or of those that the judge can fit, and how many.
-
-    An image that cannot be read is met again when it is normalised.
-    """
-    histogram, images = ColorHistogram(), 0
-    for path in task.paths:
-        one = ColorHistogram()
-        try:
-            one.add(read_image(path))
-            if task.judge is not None:
-                task.judge.fit_of(one)
-        except SclcError:
-            continue
-        histogram.merge(one)
-        images += 1
-    return histogram, images
 
 
 def _line_about(path: Path, error: SclcError) -> str:

@@ -1,6 +1,6 @@
 """Prediction of patches: image files in, masks and pictures out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def predict_patches(
     output: Path,
     colours: NDArray[np.uint8],
     probability: bool = False,
+    stains: Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> list[str]:
     """Predict each image and write its results, each file whole or not there.
 
@@ -117,6 +118,7 @@ def predict_patches(
         output: folder.
         colours: (C, 3) of the classes.
         probability: write probabilities as well.
+        stains: normalises an image; pictures show it as it was. None leaves all as they are.
 
     Returns:
         The faults of images that could not be read, a line each; the others are predicted.
@@ -132,8 +134,9 @@ def predict_patches(
         except SclcError as error:
             faults.append(str(error))
             continue
+        stained = image if stains is None else stains(item.path, image)
         # Compose reads BGR, as OpenCV does, and turns it itself.
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR).astype(np.float32)
+        bgr = cv2.cvtColor(stained, cv2.COLOR_RGB2BGR).astype(np.float32)
         probs = predictor.probabilities(transforms({"img": bgr, "trans_info": []}))
         _write_results(output, item.name, image, probs, colours, probability)
     return faults

@@ -9,6 +9,7 @@ RUN/best_model/           weights that were best on the validation set
 RUN/best_iter_N/          the best few, with `training.keep_best` over 1
 RUN/non_finite_iter_N/    the state before a batch whose loss was no number, and its files' names
 RUN/stain_target.json     what the training patches were normalised to, if they were
+RUN/dataset.json          what the training patches were made from and with, if that is known
 """
 
 import csv
@@ -25,6 +26,7 @@ from typing import Any
 import yaml
 
 import paddleseg_sclc
+from paddleseg_sclc.dataset.paddleseg_format import INFO
 from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.files import atomic_path, make_folder, write_error
 from paddleseg_sclc.training.checkpoint import STATE, WEIGHTS, read_state
@@ -121,14 +123,15 @@ class RunFolder:
         with atomic_path(self.path / ENVIRONMENT) as temporary:
             content = json.dumps(_environment(seed, device), indent=2, ensure_ascii=False)
             temporary.write_text(content + "\n", encoding="utf-8")
-        self._keep_stain_target(config)
+        self._keep_dataset_files(config)
 
-    def _keep_stain_target(self, config: Mapping[str, Any]) -> None:
+    def _keep_dataset_files(self, config: Mapping[str, Any]) -> None:
         root = config.get("train_dataset", {}).get("dataset_root")
-        target = Path(root) / STAIN_TARGET if root else None
-        if target is not None and target.is_file():
-            with atomic_path(self.path / STAIN_TARGET) as temporary:
-                shutil.copyfile(target, temporary)
+        for name in (STAIN_TARGET, INFO) if root else ():
+            source = Path(root) / name
+            if source.is_file():
+                with atomic_path(self.path / name) as temporary:
+                    shutil.copyfile(source, temporary)
 
     def best_iteration(self, iteration: int) -> Path:
         """The folder of one of the best few models."""

@@ -10,7 +10,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from paddleseg_sclc.dataset.paddleseg_format import read_image, write_list, write_sample
+from paddleseg_sclc.dataset.paddleseg_format import (
+    read_image,
+    write_list,
+    write_png,
+    write_sample,
+)
+from paddleseg_sclc.demo.patches import PatchPlan, draw_patch
+from paddleseg_sclc.stain import VahadaneNormalizer
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +177,44 @@ def test_predict_goes_on_after_a_bad_image(tool, images, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "bad.png: an image must be a readable PNG" in err
     assert "2 of 3 images predicted" in out
+
+
+def test_predict_normalises_as_training_did(load_tool, run, tmp_path, capsys):
+    """The same masks as of images that were normalised beforehand; pictures stay as they were."""
+    normalised_run = shutil.copytree(run, tmp_path / "run")
+    VahadaneNormalizer().save(normalised_run / "stain_target.json")
+    for i in range(2):
+        write_png(tmp_path / "in" / f"{i}.png", draw_patch(PatchPlan(size=128), 0, i)[0])
+    before, predict = load_tool("normalize_stain"), load_tool("predict")
+    assert before.main([str(tmp_path / "in"), "--output", str(tmp_path / "normalised")]) == 0
+    ways = {
+        "raw": ("in", ()),
+        "beforehand": ("normalised", ("--stain", "none")),
+        "known": ("normalised", ()),
+        "as it is": ("in", ("--stain", "none")),
+    }
+    for way, (folder, options) in ways.items():
+        argv = ["--run", normalised_run, "--image_path", tmp_path / folder, *options]
+        argv += ["--save_dir", tmp_path / way, "--probability", "--device", "cpu"]
+        assert predict.main([str(x) for x in argv]) == 0
+    out = capsys.readouterr().out
+    assert out.count("stains, as in training (vahadane): 2 by the fit of its slide") == 1
+    assert out.count("stains, as in training (vahadane): 2 normalised already") == 1
+    for i in range(2):
+        found = {
+            way: np.asarray(Image.open(tmp_path / way / "probability" / f"{i}.png")) for way in ways
+        }
+        np.testing.assert_array_equal(found["raw"], found["beforehand"])
+        np.testing.assert_array_equal(found["raw"], found["known"])
+        assert (found["raw"] != found["as it is"]).any()
+        pictures = [
+            read_image(tmp_path / way / "added_prediction" / f"{i}.png")
+            for way in ("raw", "beforehand")
+        ]
+        assert (pictures[0] != pictures[1]).any()
+    wrong = ["--run", str(run), "--image_path", str(tmp_path / "in"), "--stain", "per_patch"]
+    assert predict.main(wrong) == 2
+    assert "must be a --run whose training patches were normalised" in capsys.readouterr().err
 
 
 def test_predict_refuses_results_that_overwrite_one_another(tool, images, tmp_path, capsys):
