@@ -15,11 +15,18 @@ from paddleseg_sclc.dataset.paddleseg_format import (
     read_list,
 )
 from paddleseg_sclc.errors import SclcError, UsageError
+from paddleseg_sclc.inference.stains import read_training_stain
 from paddleseg_sclc.report.provenance import Provenance, read_provenance
 from paddleseg_sclc.report.ready import ReadyFiles, find_ready
 from paddleseg_sclc.training.checkpoint import WEIGHTS
 from paddleseg_sclc.training.config import check_data, load_config, read_samples
-from paddleseg_sclc.training.run_folder import BEST_MODEL, HISTORY, RunFolder, read_history
+from paddleseg_sclc.training.run_folder import (
+    BEST_MODEL,
+    HISTORY,
+    STAIN_TARGET,
+    RunFolder,
+    read_history,
+)
 from paddleseg_sclc.training.trained import Trained, find_trained
 
 CROSS_VALIDATION = "cross_validation.json"
@@ -178,7 +185,11 @@ class EntryFinder:
         return Part(root, samples, classes, self.provenance(root), trained, run)
 
     def _notes(self, part: Part) -> list[str]:
-        """What the choice of weights means."""
+        """What a reader must know of the weights, and of the colours of the images."""
+        assert part.run is not None
+        return [*self._weights_notes(part), *stain_notes(part.run, part.root)]
+
+    def _weights_notes(self, part: Part) -> list[str]:
         run, trained = part.run, part.trained
         assert run is not None and trained is not None
         if trained.weights.parent.name != BEST_MODEL:
@@ -195,6 +206,26 @@ class EntryFinder:
             f"its best of {validations} validations was chosen on these very images, which "
             "flatters it; --weights last was not chosen so"
         ]
+
+
+def stain_notes(run: Path, dataset: Path) -> list[str]:
+    """Whether images have other colours than those that a run was trained on.
+
+    Raises:
+        SclcError: a stain_target.json cannot be read.
+    """
+    targets = []
+    for folder in (run, dataset):
+        stain = read_training_stain(folder)
+        targets.append(None if stain is None else stain.normalizer.to_dict())
+    if targets[0] == targets[1]:
+        return []
+    was = ["not normalised" if x is None else f"normalised ({x['method']})" for x in targets]
+    return [
+        f"trained on patches that were {was[0]}, measured on images that were {was[1]}"
+        f"{' to another target' if None not in targets else ''}: compare {STAIN_TARGET} of the run "
+        "and of the dataset, and prepare the images as the patches were"
+    ]
 
 
 def training_samples(part: Part) -> tuple[list[Sample], Path] | None:
