@@ -8,6 +8,7 @@ Three keys are ours, beside PaddleSeg's own at the top level:
 - `training`: what PaddleSeg has no key for; see `options.SECTION_KEYS` and docs/training.md.
 """
 
+import contextlib
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import paddle
 import yaml
 from paddleseg.cvlibs import Config, SegBuilder, manager
+from paddleseg.utils import logger
 
 import paddleseg_sclc.plugin  # noqa: F401  registers the components
 from paddleseg_sclc.dataset.paddleseg_format import Sample, check_samples, read_list
@@ -277,12 +279,23 @@ class Builder:
         try:
             # Parameter names start afresh, so that a checkpoint of the optimiser, which goes by
             # them, fits whatever else this process has built.
-            if name == "model":
-                with paddle.utils.unique_name.guard():
-                    return self._builder.model
-            return getattr(self._builder, name)
+            with _no_chatter():
+                if name == "model":
+                    with paddle.utils.unique_name.guard():
+                        return self._builder.model
+                return getattr(self._builder, name)
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             if isinstance(error, SclcError):
                 raise
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
             raise UsageError(f"config: {name}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _no_chatter() -> Iterator[None]:
+    """Without PaddleSeg's INFO lines: that SGD is named Momentum, and every parameter's name."""
+    level, logger.log_level = logger.log_level, 1
+    try:
+        yield
+    finally:
+        logger.log_level = level
