@@ -18,8 +18,6 @@ import numpy as np
 class Copy:
     """The least that any transform does: read three bytes, write three bytes."""
 
-    in_cache = False
-
     def __init__(self, target):
         self.full = self.alone = np.copy
 

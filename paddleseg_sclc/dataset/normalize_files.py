@@ -14,9 +14,8 @@ from typing import Any
 from paddleseg_sclc.dataset.fit_images import fit_images
 from paddleseg_sclc.dataset.normalize import fit_slide, normalize_slide
 from paddleseg_sclc.dataset.normalize_items import Item
-from paddleseg_sclc.dataset.paddleseg_format import read_image, write_png
+from paddleseg_sclc.dataset.paddleseg_format import STAIN_TARGET, read_image, write_png
 from paddleseg_sclc.dataset.parallel import run_tasks
-from paddleseg_sclc.dataset.stain_target import STAIN_TARGET
 from paddleseg_sclc.errors import SclcError, TissueError, UsageError
 from paddleseg_sclc.files import make_folder
 from paddleseg_sclc.slides.reader import open_slide
@@ -232,13 +231,9 @@ class _ImageTask:
 
 def _normalize_image(task: _ImageTask) -> Outcome:
     """Read, normalise and write one image; in a process of its own."""
-    image, outcome = read_image(task.item.path), Outcome.GIVEN_FIT
-    if task.per_patch:
-        image, outcome = task.normalizer.transform_by_own_fit(image)
-    elif task.normalizer.source is None:
-        outcome = Outcome.UNCHANGED
-    else:
-        image = task.normalizer.transform(image)
+    by = task.normalizer
+    normalize = by.transform_by_own_fit if task.per_patch else by.transform_by_given_fit
+    image, outcome = normalize(read_image(task.item.path))
     write_png(task.item.output, image)
     return outcome
 

@@ -28,6 +28,8 @@ MASKS = "masks"
 TRAIN_LIST = "train.txt"
 VAL_LIST = "val.txt"
 INFO = "dataset.json"
+# In a dataset or a run folder: the normaliser, unfitted.
+STAIN_TARGET = "stain_target.json"
 CLASSES = ("background", "tumour")
 IGNORE_INDEX = 255
 # A patch is a training sample; something this large is a slide or an attack on memory.
@@ -262,3 +264,21 @@ def write_info(root: Path, source: Mapping[str, Any]) -> None:
         temporary.write_text(
             json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+
+
+def read_info(root: Path) -> dict[str, Any]:
+    """Read the dataset.json of a dataset or a run folder; empty where there is none.
+
+    Raises:
+        SclcError: it cannot be read, or is no JSON object.
+    """
+    path = root / INFO
+    if not path.is_file():
+        return {}
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SclcError(f"{path}: must be JSON, as our tools write it ({error})") from error
+    if not isinstance(info, dict):
+        raise SclcError(f"{path}: must be a JSON object, as our tools write it")
+    return info

@@ -24,7 +24,13 @@ from paddleseg_sclc.annotations.labels import LabelMap, read_labels
 from paddleseg_sclc.dataset.extract import check_labels
 from paddleseg_sclc.dataset.ledger import Ledger
 from paddleseg_sclc.dataset.manifest import MANIFEST, PatchRow, write_manifest
-from paddleseg_sclc.dataset.paddleseg_format import INFO, TRAIN_LIST, VAL_LIST, write_info
+from paddleseg_sclc.dataset.paddleseg_format import (
+    INFO,
+    STAIN_TARGET,
+    TRAIN_LIST,
+    VAL_LIST,
+    write_info,
+)
 from paddleseg_sclc.dataset.parallel import run_tasks
 from paddleseg_sclc.dataset.provenance import PrepareOptions, Slides, provenance
 from paddleseg_sclc.dataset.sides import (
@@ -40,7 +46,6 @@ from paddleseg_sclc.dataset.sides import (
 from paddleseg_sclc.dataset.slide_task import SlideResult, SlideTask, prepare_slide
 from paddleseg_sclc.dataset.sources import SlideSource, find_slides, read_patients
 from paddleseg_sclc.dataset.split import write_split
-from paddleseg_sclc.dataset.stain_target import STAIN_TARGET
 from paddleseg_sclc.dataset.stain_task import (
     MEDIAN,
     StainPlan,

@@ -192,13 +192,9 @@ class _PatchWriter:
             return "none"
         left, upper, width, height = region.inner
         part = image[upper : upper + height, left : left + width]
-        outcome = Outcome.GIVEN_FIT
-        if self._task.stain.per_patch:
-            part[:], outcome = self._normalizer.transform_by_own_fit(part)
-        elif self._normalizer.source is None:
-            outcome = Outcome.UNCHANGED
-        else:
-            part[:] = self._normalizer.transform(part)
+        by, per_patch = self._normalizer, self._task.stain.per_patch
+        normalize = by.transform_by_own_fit if per_patch else by.transform_by_given_fit
+        part[:], outcome = normalize(part)
         return _OUTCOMES[outcome]
 
     def _row(

@@ -11,8 +11,6 @@ from paddleseg_sclc.slides.reader import open_slide
 from paddleseg_sclc.stain import METHODS, StainNormalizer
 from paddleseg_sclc.stain.targets import BUILT_IN
 
-# In a dataset or a run folder: the normaliser, unfitted.
-STAIN_TARGET = "stain_target.json"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 

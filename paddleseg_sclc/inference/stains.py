@@ -5,7 +5,6 @@ whether each patch was fitted by itself. As in training, the patches of a slide 
 images of a folder are taken to be of one slide, unless a fit is given.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddleseg_sclc.dataset.fit_images import fit_images
-from paddleseg_sclc.dataset.paddleseg_format import INFO
-from paddleseg_sclc.dataset.stain_target import STAIN_TARGET
+from paddleseg_sclc.dataset.paddleseg_format import INFO, STAIN_TARGET, read_info
 from paddleseg_sclc.errors import SclcError, TissueError, UsageError
-from paddleseg_sclc.stain import Outcome, StainNormalizer
+from paddleseg_sclc.stain import StainNormalizer
 
 # `training`: as the run was trained; `none`: as they are; `per_patch`: each by its own fit.
 WAYS = ("training", "none", "per_patch")
@@ -50,14 +48,12 @@ def read_training_stain(run: Path) -> TrainingStain | None:
     if not path.is_file():
         return None
     normalizer = StainNormalizer.load(path)
-    info = run / INFO
     try:
-        figures = json.loads(info.read_text(encoding="utf-8")) if info.is_file() else {}
-        stain = figures.get("stain") or {}
+        stain = read_info(run).get("stain") or {}
         return TrainingStain(normalizer, bool(stain.get("per_patch", False)))
-    except (OSError, ValueError, AttributeError) as error:
+    except (SclcError, AttributeError) as error:
         raise SclcError(
-            f"{info}: must be the JSON of the training set, but reading failed ({error})"
+            f"{run / INFO}: must be the JSON of the training set, but reading failed ({error})"
         ) from error
 
 
@@ -95,15 +91,13 @@ class InputStains:
     def __call__(self, path: Path, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """An image in the training set's colours; RGB uint8 (H, W, 3), not changed."""
         normalizer = self._normalizers[path.parent]
-        outcome: str = _ALREADY
-        if normalizer is not None and self.stain.per_patch:
-            image, how = normalizer.transform_by_own_fit(image)
-            outcome = how.value
-        elif normalizer is not None and normalizer.source is not None:
-            image, outcome = normalizer.transform(image), Outcome.GIVEN_FIT.value
-        elif normalizer is not None:
-            outcome = Outcome.UNCHANGED.value
-        self.outcomes[outcome] += 1
+        if normalizer is None:
+            self.outcomes[_ALREADY] += 1
+            return image
+        by_own = self.stain.per_patch
+        normalize = normalizer.transform_by_own_fit if by_own else normalizer.transform_by_given_fit
+        image, outcome = normalize(image)
+        self.outcomes[outcome.value] += 1
         return image
 
     def summary(self) -> str:

@@ -16,15 +16,15 @@ class RecomputableStage(Stage):
     Args:
         recompute: `none`; `stages`: each module as a whole; `blocks`: each residual block and
             each fusion.
+        data_format: `NCHW` or `NHWC`, of the branches.
         keep_last: leave the last module out of `stages`. The backward pass of the network comes to
             the last stage's last module first, with all else that is kept still there: whether it
             was kept, too, or has just been computed again is nearly the same there.
-        data_format: `NCHW` or `NHWC`, of the branches.
         arguments: as `Stage` takes them.
     """
 
     def __init__(
-        self, recompute: str, keep_last: bool, data_format: str = "NCHW", **arguments: Any
+        self, recompute: str, data_format: str, keep_last: bool = False, **arguments: Any
     ) -> None:
         super().__init__(**arguments)
         self.recompute = recompute

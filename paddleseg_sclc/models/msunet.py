@@ -99,7 +99,7 @@ class MSUNet(nn.Layer):
         self.transition2 = TransitionLayer(widths[:2], widths[:3], name="transition2")
         self.stage3 = _stage(4, num_blocks, widths[:3], "stage3", **how)
         self.transition3 = TransitionLayer(widths[:3], widths, name="transition3")
-        self.stage4 = _stage(3, num_blocks, widths, "stage4", **how)
+        self.stage4 = _stage(3, num_blocks, widths, "stage4", keep_last=True, **how)
         self.bottom = layers.ConvBNReLU(widths[3], widths[3], 3, stride=2, bias_attr=False)
 
         # From the bottom up; each step ends with the width of the next skip.
@@ -213,7 +213,6 @@ def _stage(
     num_modules: int, num_blocks: int, widths: Sequence[int], name: str, **how: Any
 ) -> RecomputableStage:
     return RecomputableStage(
-        keep_last=name == "stage4",
         num_channels=widths,
         num_modules=num_modules,
         num_blocks=[num_blocks] * len(widths),

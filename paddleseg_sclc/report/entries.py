@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from paddleseg_sclc.dataset.paddleseg_format import (
     CLASSES,
-    INFO,
+    STAIN_TARGET,
     VAL_LIST,
     Sample,
     check_samples,
+    read_info,
     read_list,
 )
 from paddleseg_sclc.errors import SclcError, UsageError
@@ -20,13 +21,7 @@ from paddleseg_sclc.report.provenance import Provenance, read_provenance
 from paddleseg_sclc.report.ready import ReadyFiles, find_ready
 from paddleseg_sclc.training.checkpoint import WEIGHTS
 from paddleseg_sclc.training.config import check_data, load_config, read_samples
-from paddleseg_sclc.training.run_folder import (
-    BEST_MODEL,
-    HISTORY,
-    STAIN_TARGET,
-    RunFolder,
-    read_history,
-)
+from paddleseg_sclc.training.run_folder import BEST_MODEL, HISTORY, RunFolder, read_history
 from paddleseg_sclc.training.trained import Trained, find_trained
 
 CROSS_VALIDATION = "cross_validation.json"
@@ -260,8 +255,8 @@ def read_plan(path: Path) -> dict[str, Any]:
 def number_of_classes(root: Path) -> int:
     """Classes of a dataset by its dataset.json; two where it does not say."""
     try:
-        return len(json.loads((root / INFO).read_text(encoding="utf-8"))["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return len(read_info(root)["classes"])
+    except (SclcError, KeyError, TypeError):
         return len(CLASSES)
 
 

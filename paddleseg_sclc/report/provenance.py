@@ -1,14 +1,13 @@
 """Whom each image of a dataset is of, and how large its pixels are."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from paddleseg_sclc.dataset.manifest import MANIFEST, read_manifest
-from paddleseg_sclc.dataset.paddleseg_format import INFO
-from paddleseg_sclc.errors import SclcError, UsageError
+from paddleseg_sclc.dataset.paddleseg_format import read_info
+from paddleseg_sclc.errors import UsageError
 
 Unit = Literal["patient", "slide", "patch"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -55,7 +54,7 @@ def read_provenance(root: Path) -> Provenance:
     Raises:
         SclcError: a file is there and cannot be read.
     """
-    info = _read_info(root / INFO)
+    info = read_info(root)
     protocol = (
         info.get("split", {}).get("protocol") if isinstance(info.get("split"), dict) else None
     )
@@ -79,18 +78,6 @@ def read_provenance(root: Path) -> Provenance:
         {name: Origin(str(group) if known else None) for name, group in groups.items()},
         protocol or ("patient" if known else None),
     )
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SclcError(f"{path}: must be JSON, as our tools write it ({error})") from error
-    if not isinstance(info, dict):
-        raise SclcError(f"{path}: must be a JSON object, as our tools write it")
-    return info
 
 
 def choose_unit(origins: Sequence[Origin], wanted: str | None = None) -> Unit:

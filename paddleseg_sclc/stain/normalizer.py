@@ -173,6 +173,19 @@ class StainNormalizer(ABC):
         """
         return self.fit(image, where).transform(image)
 
+    def transform_by_given_fit(self, image: Any) -> tuple[NDArray[np.uint8], Outcome]:
+        """Normalise an image by this normaliser's fit; without one, leave it as it is.
+
+        Args:
+            image: RGB uint8, (H, W, 3); not changed.
+
+        Returns:
+            The image, uint8, and what became of it.
+        """
+        if self.source is None:
+            return image.copy(), Outcome.UNCHANGED
+        return self.transform(image), Outcome.GIVEN_FIT
+
     def transform_by_own_fit(self, image: Any) -> tuple[NDArray[np.uint8], Outcome]:
         """Normalise an image by its own fit, else by this normaliser's, else leave it as it is.
 
@@ -187,9 +200,7 @@ class StainNormalizer(ABC):
         try:
             return copy.copy(self).fit_transform(image), Outcome.OWN_FIT
         except TissueError:
-            if self.source is None:
-                return image.copy(), Outcome.UNCHANGED
-            return self.transform(image), Outcome.GIVEN_FIT
+            return self.transform_by_given_fit(image)
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, options, target and source, for JSON."""

@@ -85,11 +85,14 @@ class Recolor:
         threads = max(1, min(cv2.getNumThreads(), count // _THREAD_PIXELS))
         share = -(-count // threads)
         parts = [slice(start, min(start + share, count)) for start in range(0, count, share)]
-        with ThreadPoolExecutor(threads) as pool:  # a thread starts only for what is submitted
-            others = [pool.submit(self._recolor, pixels[:, p], result[:, p]) for p in parts[1:]]
-            self._recolor(pixels[:, parts[0]], result[:, parts[0]])
-            for other in others:
-                other.result()
+        if threads == 1:
+            self._recolor(pixels, result)
+        else:
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = [pool.submit(self._recolor, pixels[:, p], result[:, p]) for p in parts[1:]]
+                self._recolor(pixels[:, parts[0]], result[:, parts[0]])
+                for other in others:
+                    other.result()
         return result.reshape(image.shape)
 
     def plain(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

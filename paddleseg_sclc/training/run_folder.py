@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 
 import paddleseg_sclc
-from paddleseg_sclc.dataset.paddleseg_format import INFO
+from paddleseg_sclc.dataset.paddleseg_format import INFO, STAIN_TARGET
 from paddleseg_sclc.errors import SclcError, UsageError
 from paddleseg_sclc.files import atomic_path, make_folder, write_error
 from paddleseg_sclc.training.checkpoint import STATE, WEIGHTS, read_state
@@ -35,7 +35,6 @@ CONFIG = "config.yml"
 ENVIRONMENT = "environment.json"
 HISTORY = "history.csv"
 BEST_MODEL = "best_model"
-STAIN_TARGET = "stain_target.json"
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "paddleseg", "numpy", "opencv-python",
              "opencv-python-headless")  # fmt: skip
 
