@@ -12,15 +12,14 @@ the script runs.
 """
 
 import argparse
-import json
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from own_process import answer, ask
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("unet", "attention_unet", "msunet_2blocks", "msunet_4blocks")
@@ -93,7 +92,7 @@ def run_case(args: argparse.Namespace) -> None:
         "processes": parallel.world_size(),
     }
     if parallel.is_writer():
-        print("FIGURES", json.dumps(figures))
+        answer(figures)
 
 
 def precisions(name: str, args: argparse.Namespace) -> list[str]:
@@ -105,14 +104,14 @@ def estimate(name: str, args: argparse.Namespace) -> int:
     """The planner's peak for a config, bytes."""
     from paddleseg_sclc.training.config import load_config
     from paddleseg_sclc.training.device import set_device
-    from paddleseg_sclc.training.plan_table import plan_config
+    from paddleseg_sclc.training.plan_table import build_config
+    from paddleseg_sclc.training.planner import trace
 
     set_device("cpu")
     path = ROOT / "configs" / f"{name}.yml"
     config = load_config(path, batch_size=args.batch_size, opts=args.opts)
-    footprints, _ = plan_config(config, 0.0, (args.size, args.size))
-    way = config.dic["model"].get("recompute")
-    return footprints[way].peak(config.batch_size, args.size, args.size)
+    footprint = trace(lambda: build_config(config))
+    return footprint.peak(config.batch_size, args.size, args.size)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,15 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in args.config:
         print(f"{name}: planned peak in float32 {estimate(name, args) / 1e9:.2f} GB", flush=True)
         for precision in precisions(name, args):
-            command = [sys.executable, "-W", "ignore", __file__, *arguments]
-            command += ["--case", name, precision]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode or "FIGURES" not in result.stdout:
+            figures, error = ask(__file__, *arguments, "--case", name, precision)
+            if figures is None:
                 failed = True
-                lines = result.stderr.strip().splitlines() or ["no output"]
-                print(f"  {precision:12} failed: {lines[-1]}", flush=True)
+                print(f"  {precision:12} failed: {error}", flush=True)
                 continue
-            figures = json.loads(result.stdout.rsplit("FIGURES", 1)[1])
             memory = "  ".join(
                 f"{kind} {figures[kind] / 1e9:.2f} GB"
                 for kind in ("allocated", "reserved")

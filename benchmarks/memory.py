@@ -12,11 +12,12 @@ import argparse
 import functools
 import json
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from own_process import answer, ask
 
 CONFIG = Path(__file__).parents[1] / "configs" / "msunet_4blocks.yml"
 
@@ -39,11 +40,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def build(args: argparse.Namespace, way: str, width: int) -> tuple[Any, Any, dict[str, list]]:
     """The network of the paper's config at a width, its optimiser and losses."""
-    from paddleseg_sclc.training.config import Builder, load_config
+    from paddleseg_sclc.training.config import load_config
+    from paddleseg_sclc.training.plan_table import build_config
 
-    overrides = {"recompute": way, "base_channels": width, "num_blocks": args.blocks}
-    builder = Builder(load_config(CONFIG, opts=[f"model.{k}={v}" for k, v in overrides.items()]))
-    return builder.model, builder.optimizer, builder.loss
+    size = [f"model.base_channels={width}", f"model.num_blocks={args.blocks}"]
+    return build_config(load_config(CONFIG, opts=size), way)
 
 
 def run_case(args: argparse.Namespace) -> None:
@@ -53,15 +54,7 @@ def run_case(args: argparse.Namespace) -> None:
 
     way, width, batch = json.loads(args.case)
     set_device(args.device)
-    print("PEAK", measure(lambda: build(args, way, width), batch, args.size, args.size))
-
-
-def measured(arguments: Sequence[str], *case: object) -> int | None:
-    """The peak of a case, None where it does not fit."""
-    command = [sys.executable, "-W", "ignore", __file__, *arguments, "--case", json.dumps(case)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = result.stdout.rsplit("PEAK", 1)
-    return int(found[1]) if len(found) == 2 else None
+    answer(measure(lambda: build(args, way, width), batch, args.size, args.size))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         plain: float | None = None
         for way in args.recompute:
             footprint = trace(functools.partial(build, args, way, width))
-            peaks = [measured(arguments, way, width, batch) for batch in args.batch]
+            cases = [json.dumps([way, width, batch]) for batch in args.batch]
+            peaks = [ask(__file__, *arguments, "--case", case)[0] for case in cases]
             image = None
             if peaks[0] is not None and peaks[1] is not None:
                 image = (peaks[1] - peaks[0]) / (args.batch[1] - args.batch[0])

@@ -13,11 +13,9 @@ Three comparisons, each interleaved, medians printed with ratios:
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from own_process import answer, ask
 
 PATCH_SIDE = 1024
 
@@ -124,7 +123,7 @@ def time_loop(args: argparse.Namespace) -> None:
                 batch_size=args.batch,
                 **common,
             )
-    print("SECONDS", json.dumps(float(np.median(np.diff(times)))))
+    answer(float(np.median(np.diff(times))))
 
 
 def compare_loops(args: argparse.Namespace) -> None:
@@ -135,10 +134,11 @@ def compare_loops(args: argparse.Namespace) -> None:
         for _ in range(args.rounds):
             for name, values in seconds.items():
                 loop = {"stock, all threads": "stock-threads"}.get(name, name)
-                command = [sys.executable, "-W", "ignore", __file__, "--worker", loop, folder]
-                command += ["--size", str(args.size), "--batch", str(args.batch)]
-                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                values.append(float(output.rsplit("SECONDS", 1)[1]))
+                images = ["--size", str(args.size), "--batch", str(args.batch)]
+                found, error = ask(__file__, "--worker", loop, folder, *images)
+                if found is None:
+                    raise RuntimeError(f"{name}: {error}")
+                values.append(found)
     print(f"\nThe loop on PaddleSeg's U-Net, batch {args.batch} of {args.size}x{args.size}:")
     report(seconds, "stock", args.batch)
 

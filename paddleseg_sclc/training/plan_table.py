@@ -38,7 +38,7 @@ def plan_config(
     _check_size(height, width)
     ways: Sequence[str | None] = RECOMPUTE if config.dic["model"]["type"] == "MSUNet" else (None,)
     footprints = {
-        way: trace(functools.partial(_build, config, way), _channels(config)) for way in ways
+        way: trace(functools.partial(build_config, config, way), _channels(config)) for way in ways
     }
     plans = make_plans(footprints, config.batch_size, height, width, memory, average)
     return footprints, plans
@@ -49,7 +49,9 @@ def measure_config(config: Any, size: Sequence[int] | None = None) -> str:
     height, width = size or _image_size(config)
     _check_size(height, width)
     way = config.dic["model"].get("recompute")
-    peak = measure(lambda: _build(config, way), config.batch_size, height, width, _channels(config))
+    peak = measure(
+        lambda: build_config(config, way), config.batch_size, height, width, _channels(config)
+    )
     return (
         f"peak of a step, batch {config.batch_size} of {height}x{width}, recompute "
         f"{way or 'none'}, float32: {peak / 1e9:.3f} GB ({peak / 2**30:.3f} GiB)"
@@ -92,7 +94,15 @@ def _advice(plan: Plan | None) -> str:
     )
 
 
-def _build(config: Any, recompute: str | None) -> tuple[nn.Layer, Any, dict[str, list]]:
+def build_config(
+    config: Any, recompute: str | None = None
+) -> tuple[nn.Layer, Any, dict[str, list]]:
+    """The network, optimiser and losses of a config, which is not changed.
+
+    Args:
+        config: a checked PaddleSeg config.
+        recompute: in place of the config's own; None keeps that.
+    """
     config = copy.deepcopy(config)
     if config.dic["model"]["type"] == "MSUNet" and recompute is not None:
         config.dic["model"]["recompute"] = recompute
